@@ -1,1 +1,48 @@
-//! placeholder
+//! The commands of `waypost` that talk to a running server.
+//!
+//! The binary's own commands (`serve`, `config show`) stand beside [`ClientCommand`] in its clap enum, and
+//! [`GlobalOptions`] beside its own options:
+//!
+//! ```ignore
+//! #[derive(clap::Parser)]
+//! struct Arguments {
+//!     #[command(flatten)]
+//!     global: waypost_cli::GlobalOptions,
+//!     #[command(subcommand)]
+//!     command: Command,
+//! }
+//! #[derive(clap::Subcommand)]
+//! enum Command {
+//!     Serve(ServeArguments),
+//!     #[command(flatten)]
+//!     Client(waypost_cli::ClientCommand),
+//! }
+//! ```
+//!
+//! Rules that every command keeps: data goes to standard output and everything else to standard error;
+//! `-o json` prints the server's own objects; the exit code is one of [`Exit`]; a reader that goes away
+//! (`waypost ls | head`) is no error; no secret is ever an argument.
+
+mod age;
+mod command;
+mod credential;
+mod exit;
+mod failure;
+mod layout;
+mod options;
+mod run;
+mod screen;
+mod table;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::{
+    ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments, ExplainArguments,
+    GetArguments, HeartbeatArguments, ListArguments, RegisterArguments,
+};
+pub use credential::Credential;
+pub use exit::Exit;
+pub use options::{ColorChoice, GlobalOptions, OutputFormat};
+pub use run::{Session, run, run_on_stdio};

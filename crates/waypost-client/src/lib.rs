@@ -1,1 +1,48 @@
-//! placeholder
+//! The Rust client of a Waypost server.
+//!
+//! [`Client`] speaks the server's own JSON paths under `/v1/` and source 003's registration paths. It is
+//! cheap to clone, keeps connections open between calls, bounds every answer and every wait, and repeats
+//! a call whose connection failed. [`Client::keep_registered`] registers an instance and keeps its lease
+//! alive until it is closed.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), waypost_client::ClientError> {
+//! use waypost_client::{Client, InstanceRef, Registration};
+//!
+//! let client = Client::builder("http://127.0.0.1:3004").build()?;
+//! let registration = Registration::at("10.0.0.1", 8080);
+//! client.register(&InstanceRef::new("web", "web-1"), &registration).await?;
+//! for instance in client.discover("web").await?.instances {
+//!     println!("{} {:?}", instance.id, instance.address());
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! What is left out: TLS (an `https://` address is refused with a clear error) and watching.
+
+mod address;
+mod builder;
+mod call;
+#[cfg(test)]
+mod canned;
+mod client;
+mod error;
+mod path;
+mod registered;
+mod resource;
+mod retry;
+mod secret;
+mod transport;
+pub mod wire;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use error::{ClientError, ErrorKind, FieldProblem, Problem};
+pub use path::InstanceRef;
+pub use registered::{Registered, Standing};
+pub use resource::Resource;
+pub use secret::Secret;
+pub use wire::{
+    Check, CheckKind, CheckReport, Discovery, Explanation, Health, HeartbeatAnswer, Instance, Mode,
+    Namespace, Port, Registration, ServerHealth, Service, ServiceSettings, Tier,
+};

@@ -1,0 +1,91 @@
+//! The commands, one file each.
+
+mod completions;
+mod deregister;
+mod discover;
+mod explain;
+mod get;
+mod heartbeat;
+mod list;
+mod register;
+mod registration_file;
+
+pub use completions::CompletionsArguments;
+pub use deregister::DeregisterArguments;
+pub use discover::DiscoverArguments;
+pub use explain::ExplainArguments;
+pub use get::GetArguments;
+pub use heartbeat::HeartbeatArguments;
+pub use list::ListArguments;
+pub use register::RegisterArguments;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use waypost_client::InstanceRef;
+
+use crate::Exit;
+use crate::failure::Failure;
+use crate::screen::Screen;
+
+/// The commands that need nothing but the address of a server.
+#[derive(Subcommand, Clone, Debug)]
+pub enum ClientCommand {
+    /// List the services, or the instances of one
+    Ls(ListArguments),
+    /// Show a service or an instance
+    Get(GetArguments),
+    /// List the instances that may be sent traffic now
+    Discover(DiscoverArguments),
+    /// Register an instance, or many from a file
+    Register(RegisterArguments),
+    /// Remove an instance
+    Deregister(DeregisterArguments),
+    /// Renew the lease of an instance
+    Heartbeat(HeartbeatArguments),
+    /// Say why an instance is in rotation or out
+    Explain(ExplainArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Print the version
+    Version,
+}
+
+/// Names one instance.
+#[derive(Args, Clone, Debug)]
+pub struct InstanceArguments {
+    /// The instance
+    #[arg(value_name = "SERVICE/ID")]
+    pub instance: InstanceRef,
+
+    /// Who keeps it registered, when more than one does
+    #[arg(long, value_name = "OWNER")]
+    pub owner: Option<String>,
+}
+
+impl InstanceArguments {
+    /// Gives the instance with its owner.
+    fn reference(&self) -> InstanceRef {
+        InstanceRef {
+            owner: self.owner.clone(),
+            ..self.instance.clone()
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Prints the program's own version.
+pub(crate) fn version(screen: &mut Screen<'_>) -> Result<Exit, Failure> {
+    let version = Version {
+        name: "waypost",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    screen.object(&version, |_| {
+        format!("{} {}\n", version.name, version.version)
+    })?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,171 @@
+//! `waypost get`
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use waypost_client::wire::AsSent;
+use waypost_client::{Check, Instance, InstanceRef, Port, Resource, Service};
+
+use crate::age::Ages;
+use crate::failure::Failure;
+use crate::screen::Screen;
+use crate::table::{Cell, Grid, Paint};
+use crate::text::{list, or_dash, visible};
+use crate::{Exit, GlobalOptions};
+
+/// Arguments of `get`.
+#[derive(Args, Clone, Debug)]
+pub struct GetArguments {
+    /// A service, or one of its instances
+    #[arg(value_name = "SERVICE[/ID]")]
+    pub name: String,
+
+    /// Who keeps the instance registered, when more than one does
+    #[arg(long, value_name = "OWNER")]
+    pub owner: Option<String>,
+}
+
+impl GetArguments {
+    pub(crate) async fn run(
+        self,
+        options: &GlobalOptions,
+        screen: &mut Screen<'_>,
+    ) -> Result<Exit, Failure> {
+        let client = options.client()?;
+        if self.name.contains('/') {
+            let named: InstanceRef = self.name.parse()?;
+            let named = InstanceRef {
+                owner: self.owner,
+                ..named
+            };
+            let sent: AsSent<Instance> = client.get(Resource::Instance(&named)).await?;
+            let ages = Ages::new(client.server_time());
+            screen.object(&sent, |colors| {
+                instance_details(&sent.value, ages).render(colors)
+            })?;
+        } else {
+            if self.owner.is_some() {
+                return Err(Failure::usage("--owner needs an instance: SERVICE/ID"));
+            }
+            let sent: AsSent<Service> = client.get(Resource::Service(&self.name)).await?;
+            screen.object(&sent, |colors| service_details(&sent.value).render(colors))?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn service_details(service: &Service) -> Grid {
+    let mut grid = Grid::plain();
+    let counts = &service.instances;
+    grid.pair("service", visible(&service.name));
+    grid.pair("namespace", visible(&service.namespace));
+    grid.pair("id", or_dash(Some(&service.id)));
+    grid.pair("description", or_dash(Some(&service.description)));
+    grid.pair("origin", or_dash(Some(&service.origin)));
+    grid.pair(
+        "instances",
+        format!(
+            "{} of {} in rotation; {} healthy, {} warning, {} unknown, {} unhealthy",
+            counts.in_rotation,
+            counts.total,
+            counts.healthy,
+            counts.warning,
+            counts.unknown,
+            counts.unhealthy
+        ),
+    );
+    grid.pair("fails open", if service.fail_open { "yes" } else { "no" });
+    grid.pair("lease", seconds_or_dash(service.lease_seconds));
+    grid.pair(
+        "removed after",
+        seconds_or_dash(service.remove_after_seconds),
+    );
+    grid.pair("checks", checks(&service.checks));
+    grid.pair("tags", list(&service.tags));
+    grid.pair("attributes", attributes(&service.attributes));
+    grid.pair("revision", or_dash(Some(&service.revision)));
+    grid
+}
+
+fn instance_details(instance: &Instance, ages: Ages) -> Grid {
+    let mut grid = Grid::plain();
+    let (rotation, paint) = if instance.in_rotation {
+        ("in", Paint::Good)
+    } else {
+        ("out", Paint::Bad)
+    };
+    grid.pair(
+        "instance",
+        visible(&format!("{}/{}", instance.service, instance.id)),
+    );
+    grid.pair("namespace", visible(&instance.namespace));
+    grid.pair("owner", or_dash(Some(&instance.owner)));
+    grid.pair("rotation", Cell::painted(rotation, paint));
+    grid.pair("reason", or_dash(Some(&instance.reason)));
+    grid.pair("health", &instance.health);
+    grid.pair("since", ages.ago(Some(&instance.since)));
+    grid.pair("mode", &instance.mode);
+    let addresses = [&instance.ipv4, &instance.ipv6, &instance.hostname];
+    grid.pair("addresses", list(addresses.into_iter().flatten()));
+    grid.pair("ports", list(instance.ports.iter().map(port)));
+    grid.pair("weight", u64::from(instance.weight));
+    grid.pair("region", or_dash(instance.region.as_deref()));
+    grid.pair("zone", or_dash(instance.zone.as_deref()));
+    grid.pair("checks", checks(&instance.checks));
+    grid.pair("lease", seconds_or_dash(instance.lease_seconds));
+    grid.pair(
+        "last heartbeat",
+        ages.ago(instance.last_heartbeat.as_deref()),
+    );
+    grid.pair("last probe", ages.ago(instance.last_probe.as_deref()));
+    grid.pair(
+        "load",
+        or_dash(instance.load.map(|load| load.to_string()).as_deref()),
+    );
+    grid.pair("tags", list(&instance.tags));
+    grid.pair("attributes", attributes(&instance.attributes));
+    let by = or_dash(Some(&instance.dialect));
+    grid.pair(
+        "registered",
+        format!("{} over {by}", ages.ago(Some(&instance.registered_at))),
+    );
+    grid.pair("revision", or_dash(Some(&instance.revision)));
+    grid
+}
+
+fn port(port: &Port) -> String {
+    let mut text = match port.name.as_str() {
+        "" | "default" => port.number.to_string(),
+        name => format!("{name}={}", port.number),
+    };
+    if let Some(protocol) = &port.protocol {
+        text.push_str(&format!(" ({protocol})"));
+    }
+    text
+}
+
+fn checks(checks: &[Check]) -> String {
+    list(checks.iter().map(|check| {
+        let kind = if check.id == check.kind.as_str() {
+            check.id.clone()
+        } else {
+            format!("{} ({})", check.id, check.kind)
+        };
+        match &check.path {
+            Some(path) => format!("{kind} {path}"),
+            None => kind,
+        }
+    }))
+}
+
+fn attributes(attributes: &BTreeMap<String, String>) -> String {
+    list(
+        attributes
+            .iter()
+            .map(|(key, value)| format!("{key}={value}")),
+    )
+}
+
+fn seconds_or_dash(seconds: Option<u64>) -> String {
+    seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s"))
+}

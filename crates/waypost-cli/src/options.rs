@@ -1,0 +1,150 @@
+//! Options that every command has.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use waypost_client::Client;
+
+use crate::credential::Credential;
+use crate::failure::Failure;
+
+const DEFAULT_SERVER: &str = "http://127.0.0.1:3004";
+const LONGEST_TIMEOUT_SECONDS: f64 = 86_400.0;
+
+/// Options that every command has, before or after the command's name.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalOptions {
+    /// Address of the server
+    #[arg(long, short = 's', global = true, value_name = "URL", default_value = DEFAULT_SERVER)]
+    #[arg(env = "SERVICE_DISCOVERY_URL", hide_env_values = true)]
+    pub server: String,
+
+    /// File with the token; without it WAYPOST_TOKEN or SERVICE_DISCOVERY_SECRET is used
+    #[arg(long, global = true, value_name = "FILE", env = "WAYPOST_TOKEN_FILE")]
+    #[arg(hide_env_values = true)]
+    pub token_file: Option<PathBuf>,
+
+    /// The token that the environment gives.
+    #[command(flatten)]
+    pub credential: Credential,
+
+    /// Namespace of the services [default: svc.internal]
+    #[arg(
+        long,
+        short = 'n',
+        global = true,
+        value_name = "NAME",
+        env = "SERVICE_NAMESPACE"
+    )]
+    #[arg(hide_env_values = true)]
+    pub namespace: Option<String>,
+
+    /// Form of the output
+    #[arg(
+        long,
+        short = 'o',
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORM"
+    )]
+    pub output: OutputFormat,
+
+    /// How long one call to the server may take
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub timeout: Duration,
+
+    /// Print no notes, only data and errors
+    #[arg(long, short = 'q', global = true)]
+    pub quiet: bool,
+
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+
+    /// Any value but an empty one turns colours off, unless --color asks for them.
+    #[arg(
+        long = "no-color",
+        global = true,
+        hide = true,
+        env = "NO_COLOR",
+        hide_env_values = true
+    )]
+    #[arg(num_args = 0..=1, default_missing_value = "1")]
+    pub no_color: Option<String>,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document, the server's own
+    Json,
+    /// One JSON object per line
+    Jsonl,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Also into a file
+    Always,
+    /// Not even on a terminal
+    Never,
+}
+
+impl GlobalOptions {
+    /// Says whether output to a terminal, or to something else, is coloured.
+    pub fn use_colors(&self, is_terminal: bool) -> bool {
+        let no_color = self
+            .no_color
+            .as_deref()
+            .is_some_and(|value| !value.is_empty());
+        match self.color {
+            ColorChoice::Auto => is_terminal && !no_color,
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        }
+    }
+
+    /// Gives the namespace when the user named one.
+    pub(crate) fn named_namespace(&self) -> Option<&str> {
+        self.namespace.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Makes the client that these options describe.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        // An empty variable is what an orchestrator makes of an unset one.
+        let server = if self.server.trim().is_empty() {
+            DEFAULT_SERVER
+        } else {
+            &self.server
+        };
+        let mut builder = Client::builder(server).timeout(self.timeout);
+        if let Some(namespace) = self.named_namespace() {
+            builder = builder.namespace(namespace);
+        }
+        if let Some(token) = self.credential.token(self.token_file.as_deref())? {
+            builder = builder.token(token);
+        }
+        Ok(builder.build()?)
+    }
+}
+
+/// Reads a number of seconds such as `10` or `0.5`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let rule = "expected seconds, more than 0 and at most 86400";
+    let seconds: f64 = text.parse().map_err(|_| rule.to_owned())?;
+    let in_range = seconds > 0.0 && seconds <= LONGEST_TIMEOUT_SECONDS;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if in_range && !duration.is_zero() => Ok(duration),
+        _ => Err(rule.to_owned()),
+    }
+}

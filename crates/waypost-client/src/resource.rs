@@ -1,0 +1,77 @@
+//! What can be asked for, and its path.
+
+use crate::path::PathBuilder;
+use crate::{ClientError, InstanceRef};
+
+/// Names what a call is about, in the namespace of the client.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Resource<'a> {
+    /// The listing of all namespaces.
+    Namespaces,
+    /// The listing of all services.
+    Services,
+    /// One service.
+    Service(&'a str),
+    /// The listing of all instances of a service.
+    Instances(&'a str),
+    /// One instance.
+    Instance(&'a InstanceRef),
+    /// Where heartbeats of an instance go.
+    Heartbeat(&'a InstanceRef),
+    /// The rotation of a service.
+    Discovery(&'a str),
+    /// Why an instance is in rotation or out.
+    Explanation(&'a InstanceRef),
+    /// Source 003's path for removing: service and instance.
+    Unregister(&'a str, &'a str),
+}
+
+impl Resource<'_> {
+    /// Gives the path and query, open for more query parameters.
+    pub(crate) fn path(self, namespace: &str) -> Result<PathBuilder, ClientError> {
+        match self {
+            Self::Namespaces => Ok(PathBuilder::new("/v1/namespaces")),
+            Self::Services => services(namespace),
+            Self::Service(service) => services(namespace)?.name("service", service),
+            Self::Instances(service) => Ok(services(namespace)?
+                .name("service", service)?
+                .fixed("instances")),
+            Self::Instance(instance) => Ok(with_owner(instances(namespace, instance)?, instance)),
+            Self::Heartbeat(instance) => {
+                let path = instances(namespace, instance)?.fixed("heartbeat");
+                Ok(with_owner(path, instance))
+            }
+            Self::Discovery(service) => Ok(PathBuilder::new("/v1/discover")
+                .name("service", service)?
+                .query("namespace", Some(namespace))),
+            Self::Explanation(instance) => {
+                let path = PathBuilder::new("/v1/explain")
+                    .name("service", &instance.service)?
+                    .name("instance", &instance.id)?
+                    .query("namespace", Some(namespace));
+                Ok(with_owner(path, instance))
+            }
+            Self::Unregister(service, instance) => PathBuilder::new("/v1/discovery/unregister")
+                .name("service", service)?
+                .name("instance", instance),
+        }
+    }
+}
+
+fn services(namespace: &str) -> Result<PathBuilder, ClientError> {
+    Ok(PathBuilder::new("/v1/namespaces")
+        .name("namespace", namespace)?
+        .fixed("services"))
+}
+
+fn instances(namespace: &str, instance: &InstanceRef) -> Result<PathBuilder, ClientError> {
+    services(namespace)?
+        .name("service", &instance.service)?
+        .fixed("instances")
+        .name("instance", &instance.id)
+}
+
+fn with_owner(path: PathBuilder, instance: &InstanceRef) -> PathBuilder {
+    path.query("owner", instance.owner.as_deref())
+}

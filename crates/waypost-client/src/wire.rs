@@ -1,0 +1,29 @@
+//! The JSON of the server's own paths, as this version of the client knows it.
+//!
+//! Answers may hold fields that this version does not know: they are passed over, and [`AsSent`] keeps the
+//! server's own text beside the typed value for callers that show it. Words that this version does not know
+//! become `Other`. Times are RFC 3339 text as the server wrote it.
+
+mod as_sent;
+mod discovery;
+mod explanation;
+mod instance;
+mod page;
+mod registration;
+mod service;
+mod word;
+
+#[cfg(test)]
+mod tests;
+
+pub use as_sent::AsSent;
+pub use discovery::{Discovery, DiscoveryRegistration, ServerHealth, Success};
+pub use explanation::{CheckReport, Edge, Explanation, LastAnswer, LastFailure, Lease, Visibility};
+pub use instance::{HeartbeatAnswer, Instance};
+pub use registration::{Check, Port, Registration};
+pub use service::{InstanceCounts, Namespace, Service, ServiceSettings};
+pub use word::{CheckKind, CheckState, Health, LeaseState, Mode, Tier};
+
+pub(crate) use discovery::DiscoveryHeartbeat;
+pub(crate) use instance::HeartbeatBody;
+pub(crate) use page::Page;

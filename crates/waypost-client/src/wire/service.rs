@@ -1,0 +1,116 @@
+//! Services and namespaces as the server shows them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Check;
+
+/// A namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// Its id, `ns-...`.
+    #[serde(default)]
+    pub id: String,
+    /// `PrivateDns`, `PublicDns` or `Http`.
+    #[serde(default)]
+    pub kind: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// Number of its services.
+    #[serde(default)]
+    pub services: u64,
+    /// Position of its latest change in the server's history.
+    #[serde(default)]
+    pub revision: String,
+}
+
+/// A service with its settings and counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Name of the namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its id, `srv-...`.
+    #[serde(default)]
+    pub id: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// `explicit`: somebody created it. `implied`: a registration did.
+    #[serde(default)]
+    pub origin: String,
+    /// Whether failing instances are served when no other is left.
+    #[serde(default)]
+    pub fail_open: bool,
+    /// Seconds after the end of its lease at which an instance is removed.
+    #[serde(default)]
+    pub remove_after_seconds: Option<u64>,
+    /// Lease of instances that do not say one.
+    #[serde(default)]
+    pub lease_seconds: Option<u64>,
+    /// Checks of every instance.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// Free text by key.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Words.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// How many instances are in which health.
+    #[serde(default)]
+    pub instances: InstanceCounts,
+    /// Position of its latest change in the server's history, `epoch.revision`.
+    #[serde(default)]
+    pub revision: String,
+}
+
+/// How many instances a service has, by health.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceCounts {
+    /// All.
+    pub total: u64,
+    /// Those that may be sent traffic.
+    pub in_rotation: u64,
+    /// Those that pass.
+    pub healthy: u64,
+    /// Those that pass with reservations.
+    pub warning: u64,
+    /// Those of which nothing is known yet.
+    pub unknown: u64,
+    /// Those that fail.
+    pub unhealthy: u64,
+}
+
+/// Settings of a service; `None` is not sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether failing instances are served when no other is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_open: Option<bool>,
+    /// Seconds after the end of its lease at which an instance is removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove_after_seconds: Option<u64>,
+    /// Lease of instances that do not say one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u64>,
+    /// Checks of every instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Vec<Check>>,
+    /// Free text by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<BTreeMap<String, String>>,
+    /// Words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+}

@@ -1,0 +1,235 @@
+//! Commands: requests for changes. [`crate::decide::decide`] turns one into a batch or an error.
+
+use std::sync::Arc;
+
+use crate::attributes::Attributes;
+use crate::batch::{Author, Document};
+use crate::check::{Check, CheckState};
+use crate::id::{RegistrationId, Revision, Seed};
+use crate::mode::ModeSetting;
+use crate::name::{CheckId, DocumentKey, InstanceKey, NamespaceName, Owner, ServiceKey};
+use crate::namespace::NamespaceKind;
+use crate::registration::RegistrationSpec;
+use crate::service::DnsSettings;
+use crate::text::Text;
+use crate::time::Timestamp;
+
+/// When, by whom and with which unique bits a command is decided, so that deciding is pure.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Wall time.
+    pub at: Timestamp,
+    /// Who asks.
+    pub author: Author,
+    /// Unique bits for new ids.
+    pub seed: Seed,
+    /// How the registry is set up.
+    pub policy: Policy,
+}
+
+/// Settings that decisions depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether registering makes the namespace and the service that it names.
+    pub implied: bool,
+    /// Most instances of one service.
+    pub instances_per_service_max: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            implied: true,
+            instances_per_service_max: 100_000,
+        }
+    }
+}
+
+/// A request for a change.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Makes a namespace.
+    CreateNamespace(NamespaceSpec),
+    /// Changes a namespace.
+    UpdateNamespace {
+        /// Which one.
+        name: NamespaceName,
+        /// What changes.
+        change: NamespaceChange,
+    },
+    /// Removes a namespace without services.
+    DeleteNamespace(NamespaceName),
+    /// Makes a service.
+    CreateService(ServiceSpec),
+    /// Changes a service.
+    UpdateService {
+        /// Which one.
+        key: ServiceKey,
+        /// What changes.
+        change: ServiceChange,
+        /// Refused unless the service was last written then.
+        expected: Option<Revision>,
+    },
+    /// Removes a service without instances.
+    DeleteService(ServiceKey),
+    /// Registers an instance, updates it, or renews it when nothing is different.
+    Register {
+        /// Its service.
+        service: ServiceKey,
+        /// Its id.
+        id: crate::name::InstanceId,
+        /// Who keeps it; none means the empty owner, else the only one.
+        owner: Option<Owner>,
+        /// What to register.
+        spec: Arc<RegistrationSpec>,
+        /// For the services that this makes: what they get.
+        defaults: ServiceChange,
+    },
+    /// Removes an instance. It stays removed.
+    Deregister {
+        /// Its service.
+        service: ServiceKey,
+        /// Its id.
+        id: crate::name::InstanceId,
+        /// Who keeps it; none means the empty owner, else the only one.
+        owner: Option<Owner>,
+    },
+    /// Says what a check found.
+    Report(Report),
+    /// Starts a lease, or renews one that was suspect or over.
+    RenewLease {
+        /// Which instance.
+        key: InstanceKey,
+        /// Which registration; another one refuses it.
+        registration: RegistrationId,
+    },
+    /// Ends a lease: the timekeeper found it due.
+    EndLease {
+        /// Which instance.
+        key: InstanceKey,
+        /// Which registration; another one refuses it.
+        registration: RegistrationId,
+    },
+    /// Holds an instance whose lease is due for one more lease: protection.
+    HoldLease {
+        /// Which instance.
+        key: InstanceKey,
+        /// Which registration; another one refuses it.
+        registration: RegistrationId,
+    },
+    /// Removes an instance whose lease has been over for long enough.
+    RemoveExpired {
+        /// Which instance.
+        key: InstanceKey,
+        /// Which registration; another one refuses it.
+        registration: RegistrationId,
+    },
+    /// Sets the mode of an instance, or with `None` makes it plainly Active.
+    SetMode {
+        /// Which instance.
+        key: InstanceKey,
+        /// The mode.
+        setting: Option<Arc<ModeSetting>>,
+    },
+    /// Ends a mode whose time has come.
+    EndMode(InstanceKey),
+    /// Removes an implied service that has been empty for long enough, and its namespace if that is implied and empty.
+    CollectService(ServiceKey),
+    /// Writes a document.
+    PutDocument {
+        /// The document.
+        document: Arc<Document>,
+        /// Refused unless the document was last written then; `Some(ZERO)` means that there must be none.
+        expected: Option<Revision>,
+    },
+    /// Removes a document.
+    RemoveDocument(DocumentKey),
+    /// Does all of them in one atomic step, in order; one that fails fails all.
+    All(Vec<Command>),
+}
+
+/// What a new namespace is to be.
+#[derive(Clone, Debug)]
+pub struct NamespaceSpec {
+    /// Its name.
+    pub name: NamespaceName,
+    /// Who can look it up.
+    pub kind: NamespaceKind,
+    /// Everything else.
+    pub change: NamespaceChange,
+    /// The caller's token for idempotent requests.
+    pub request_id: Option<Text>,
+}
+
+/// What changes of a namespace; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct NamespaceChange {
+    /// Free text.
+    pub description: Option<Text>,
+    /// SOA time to live in seconds.
+    pub soa_ttl: Option<Option<u32>>,
+    /// Tags of AWS's kind.
+    pub tags: Option<Attributes>,
+}
+
+/// What a new service is to be.
+#[derive(Clone, Debug)]
+pub struct ServiceSpec {
+    /// Its names.
+    pub key: ServiceKey,
+    /// Everything else.
+    pub change: ServiceChange,
+    /// The caller's token for idempotent requests.
+    pub request_id: Option<Text>,
+}
+
+/// What changes of a service; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceChange {
+    /// Free text.
+    pub description: Option<Text>,
+    /// DNS settings.
+    pub dns: Option<Option<DnsSettings>>,
+    /// The checks of every instance.
+    pub checks: Option<Arc<[Check]>>,
+    /// Whether failed instances are served when none is left.
+    pub fail_open: Option<bool>,
+    /// Seconds until an instance whose lease ended is removed.
+    pub remove_after_seconds: Option<u32>,
+    /// The default lease in seconds.
+    pub lease_seconds: Option<Option<u32>>,
+    /// Free string map.
+    pub attributes: Option<Attributes>,
+    /// Tags of AWS's kind.
+    pub tags: Option<Attributes>,
+}
+
+/// What a check found about an instance.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which instance.
+    pub key: InstanceKey,
+    /// Which registration was checked; a report on another one is refused.
+    pub registration: Option<RegistrationId>,
+    /// Which check.
+    pub check: CheckId,
+    /// The state the check now has, thresholds applied.
+    pub state: CheckState,
+    /// Why, in one sentence without a full stop.
+    pub reason: Text,
+    /// The body a probe got, at most 4 KiB, for the journal.
+    pub body: Option<Text>,
+}
+
+/// What a command did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Something new is there.
+    Created,
+    /// Something is different.
+    Updated,
+    /// Nothing is different.
+    Unchanged,
+    /// Something is gone.
+    Removed,
+}

@@ -1,0 +1,300 @@
+//! Pure decisions: a command against a snapshot becomes a batch, or an error.
+//!
+//! A batch carries every fact it was decided on as a precondition, so that a store with other writers can refuse it.
+
+mod instance;
+mod namespace;
+mod service;
+
+use std::sync::Arc;
+
+use crate::batch::{Batch, Change, DOCUMENT_BYTES_MAX, Evidence, Object, Precondition};
+use crate::command::{Command, Context, Outcome};
+use crate::error::RegistryError;
+use crate::id::Revision;
+use crate::name::ObjectKey;
+use crate::snapshot::Snapshot;
+use crate::text::text;
+
+/// Most commands in one atomic step.
+pub const ATOMIC_MAX: usize = 1_000;
+
+/// A batch with what the caller is told once it is committed. An empty batch changes nothing and needs no commit.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What to write.
+    pub batch: Batch,
+    /// What to say.
+    pub outcome: Outcome,
+}
+
+/// Decides a command.
+///
+/// # Errors
+/// As [`RegistryError`] describes; the snapshot is never changed.
+pub fn decide(
+    context: &Context,
+    snapshot: &Snapshot,
+    command: &Command,
+) -> Result<Decision, RegistryError> {
+    let mut draft = Draft::new(context, snapshot);
+    let outcome = match command {
+        Command::All(commands) => decide_all(&mut draft, commands)?,
+        single => decide_one(&mut draft, single)?,
+    };
+    let mut batch = draft.batch;
+    batch.cause = cause(command);
+    Ok(Decision { batch, outcome })
+}
+
+fn decide_all(draft: &mut Draft<'_>, commands: &[Command]) -> Result<Outcome, RegistryError> {
+    if commands.len() > ATOMIC_MAX {
+        return Err(RegistryError::TooLarge {
+            field: "commands".into(),
+            rule: format!("at most {ATOMIC_MAX} in one step"),
+        });
+    }
+    let mut outcome = Outcome::Unchanged;
+    for command in commands {
+        if matches!(command, Command::All(_)) {
+            return Err(RegistryError::invalid(
+                "commands",
+                "all",
+                "must not be nested",
+            ));
+        }
+        let one = decide_one(draft, command)?;
+        if one != Outcome::Unchanged {
+            outcome = Outcome::Updated;
+        }
+        draft.catch_up();
+    }
+    Ok(outcome)
+}
+
+fn decide_one(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, RegistryError> {
+    match command {
+        Command::CreateNamespace(spec) => namespace::create(draft, spec),
+        Command::UpdateNamespace { name, change } => namespace::update(draft, name, change),
+        Command::DeleteNamespace(name) => namespace::delete(draft, name),
+        Command::CreateService(spec) => service::create(draft, spec),
+        Command::UpdateService {
+            key,
+            change,
+            expected,
+        } => service::update(draft, key, change, *expected),
+        Command::DeleteService(key) => service::delete(draft, key),
+        Command::CollectService(key) => service::collect(draft, key),
+        Command::Register {
+            service,
+            id,
+            owner,
+            spec,
+            defaults,
+        } => instance::register(draft, service, id, owner.as_ref(), spec, defaults),
+        Command::Deregister { service, id, owner } => {
+            instance::deregister(draft, service, id, owner.as_ref())
+        }
+        Command::Report(report) => instance::report(draft, report),
+        Command::RenewLease { key, registration } => instance::renew(draft, key, *registration),
+        Command::EndLease { key, registration } => instance::end_lease(draft, key, *registration),
+        Command::HoldLease { key, registration } => instance::hold_lease(draft, key, *registration),
+        Command::RemoveExpired { key, registration } => {
+            instance::remove_expired(draft, key, *registration)
+        }
+        Command::SetMode { key, setting } => instance::set_mode(draft, key, setting.as_ref()),
+        Command::EndMode(key) => instance::end_mode(draft, key),
+        Command::PutDocument { document, expected } => put_document(draft, document, *expected),
+        Command::RemoveDocument(key) => {
+            let object = ObjectKey::Document(key.clone());
+            let Some(at) = draft.state().written(&object) else {
+                return Err(RegistryError::not_found(&object));
+            };
+            draft.require(Precondition::At(object.clone(), at));
+            draft.remove(object);
+            Ok(Outcome::Removed)
+        }
+        Command::All(_) => Err(RegistryError::invalid(
+            "commands",
+            "all",
+            "must not be nested",
+        )),
+    }
+}
+
+fn put_document(
+    draft: &mut Draft<'_>,
+    document: &Arc<crate::batch::Document>,
+    expected: Option<Revision>,
+) -> Result<Outcome, RegistryError> {
+    if document.bytes.len() > DOCUMENT_BYTES_MAX {
+        return Err(RegistryError::TooLarge {
+            field: "document".into(),
+            rule: format!(
+                "{} bytes, at most {DOCUMENT_BYTES_MAX}",
+                document.bytes.len()
+            ),
+        });
+    }
+    let object = ObjectKey::Document(document.key.clone());
+    let written = draft.state().written(&object);
+    if let Some(expected) = expected
+        && written.unwrap_or(Revision::ZERO) != expected
+    {
+        return Err(conflict(&object, written));
+    }
+    draft.require_unchanged(object);
+    draft.put(Object::Document(Arc::clone(document)));
+    Ok(if written.is_some() {
+        Outcome::Updated
+    } else {
+        Outcome::Created
+    })
+}
+
+fn conflict(object: &ObjectKey, written: Option<Revision>) -> RegistryError {
+    let why = match written {
+        Some(revision) => format!("it was changed since, its revision is {revision}"),
+        None => "it is not there".to_owned(),
+    };
+    RegistryError::Conflict {
+        what: object.to_string(),
+        why,
+    }
+}
+
+fn cause(command: &Command) -> &'static str {
+    match command {
+        Command::CreateNamespace(_) => "create_namespace",
+        Command::UpdateNamespace { .. } => "update_namespace",
+        Command::DeleteNamespace(_) => "delete_namespace",
+        Command::CreateService(_) => "create_service",
+        Command::UpdateService { .. } => "update_service",
+        Command::DeleteService(_) => "delete_service",
+        Command::Register { .. } => "register",
+        Command::Deregister { .. } => "deregister",
+        Command::Report(_) => "report",
+        Command::RenewLease { .. } => "lease_renewed",
+        Command::EndLease { .. } => "lease_ended",
+        Command::HoldLease { .. } => "lease_held",
+        Command::RemoveExpired { .. } => "expired",
+        Command::SetMode { .. } => "set_mode",
+        Command::EndMode(_) => "mode_ended",
+        Command::CollectService(_) => "collected",
+        Command::PutDocument { .. } => "put_document",
+        Command::RemoveDocument(_) => "remove_document",
+        Command::All(_) => "batch",
+    }
+}
+
+/// A batch in the making, with the state as it will be after what was drafted so far.
+pub(crate) struct Draft<'a> {
+    context: &'a Context,
+    base: &'a Snapshot,
+    /// Only made when a step builds on an earlier one of the same batch.
+    ahead: Option<Snapshot>,
+    batch: Batch,
+    applied: usize,
+}
+
+impl<'a> Draft<'a> {
+    fn new(context: &'a Context, base: &'a Snapshot) -> Self {
+        let batch = Batch {
+            at: context.at,
+            author: context.author.clone(),
+            preconditions: Vec::new(),
+            changes: Vec::new(),
+            evidence: None,
+            cause: "",
+        };
+        Self {
+            context,
+            base,
+            ahead: None,
+            batch,
+            applied: 0,
+        }
+    }
+
+    fn context(&self) -> &'a Context {
+        self.context
+    }
+
+    fn state(&self) -> &Snapshot {
+        self.ahead.as_ref().unwrap_or(self.base)
+    }
+
+    /// Takes the changes drafted so far into the state that later steps see.
+    fn catch_up(&mut self) {
+        if self.applied == self.batch.changes.len() {
+            return;
+        }
+        let new = self
+            .batch
+            .changes
+            .get(self.applied..)
+            .unwrap_or_default()
+            .to_vec();
+        self.applied = self.batch.changes.len();
+        let revision = Revision(self.base.revision().0 + 1);
+        let step = Batch {
+            changes: new,
+            preconditions: Vec::new(),
+            ..self.batch.clone()
+        };
+        let ahead = self.ahead.get_or_insert_with(|| self.base.clone());
+        ahead.apply_batch(revision, &step);
+    }
+
+    /// States a fact, unless it is about something that this batch itself wrote before.
+    fn require(&mut self, precondition: Precondition) {
+        let own = |key: &ObjectKey| self.batch.changes.iter().any(|change| change.key() == *key);
+        let about_own = match &precondition {
+            Precondition::At(key, _) | Precondition::Absent(key) => own(key),
+            Precondition::Empty(prefix) => self
+                .batch
+                .changes
+                .iter()
+                .any(|change| prefix.holds(&change.key())),
+        };
+        if !about_own && !self.batch.preconditions.contains(&precondition) {
+            self.batch.preconditions.push(precondition);
+        }
+    }
+
+    /// States that the object is as this state shows it: written then, or not there.
+    fn require_unchanged(&mut self, key: ObjectKey) {
+        match self.state().written(&key) {
+            Some(revision) => self.require(Precondition::At(key, revision)),
+            None => self.require(Precondition::Absent(key)),
+        }
+    }
+
+    fn put(&mut self, object: Object) {
+        self.batch.changes.push(Change::Put(object));
+    }
+
+    fn remove(&mut self, key: ObjectKey) {
+        self.batch.changes.push(Change::Remove(key));
+    }
+
+    fn attach(&mut self, evidence: Evidence) {
+        self.batch.evidence = Some(evidence);
+    }
+}
+
+/// Longest description in bytes.
+const DESCRIPTION_BYTES_MAX: usize = 1_024;
+
+fn check_description(description: Option<&crate::text::Text>) -> Result<(), RegistryError> {
+    match description {
+        Some(value) if value.len() > DESCRIPTION_BYTES_MAX => Err(RegistryError::TooLarge {
+            field: "description".into(),
+            rule: format!("at most {DESCRIPTION_BYTES_MAX} bytes"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Decisions on instances: registering, leaving, reports, leases and modes.
+
+use std::sync::Arc;
+
+use crate::batch::{Evidence, Object};
+use crate::check::Check;
+use crate::command::{Outcome, Report, ServiceChange};
+use crate::error::RegistryError;
+use crate::id::RegistrationId;
+use crate::instance::Instance;
+use crate::mode::ModeSetting;
+use crate::name::{InstanceId, InstanceKey, ObjectKey, Owner, ServiceKey};
+use crate::registration::{LeaseStart, Registration, RegistrationSpec};
+use crate::service::Service;
+use crate::snapshot::resolve_owner;
+use crate::verdict::{LeaseState, Verdict, effective_checks};
+
+use super::{Draft, service};
+
+pub(super) fn register(
+    draft: &mut Draft<'_>,
+    service: &ServiceKey,
+    id: &InstanceId,
+    owner: Option<&Owner>,
+    spec: &Arc<RegistrationSpec>,
+    defaults: &ServiceChange,
+) -> Result<Outcome, RegistryError> {
+    spec.validate()?;
+    let state = draft.state().service(service).cloned();
+    let before = resolve_owner(state.as_ref(), service, id, owner)?.cloned();
+    let key = match &before {
+        Some(before) => before.key().clone(),
+        None => service.instance(owner.cloned().unwrap_or_default(), id.clone()),
+    };
+    let instances = state.as_ref().map_or(0, |state| state.instances().len());
+    let most = draft.context().policy.instances_per_service_max;
+    if before.is_none() && instances >= most {
+        return Err(RegistryError::TooLarge {
+            field: "instances".into(),
+            rule: format!("service {service} has {instances} instances, at most {most}"),
+        });
+    }
+    match before {
+        Some(before) if before.registration().spec == **spec => renew_same(draft, &before),
+        before => {
+            let service = service::ensure(draft, service, defaults)?;
+            put_registration(draft, &key, before.as_ref(), spec, &service);
+            Ok(if before.is_some() {
+                Outcome::Updated
+            } else {
+                Outcome::Created
+            })
+        }
+    }
+}
+
+/// The same content renews the lease; that moves the history only when the lease was suspect or over.
+fn renew_same(draft: &mut Draft<'_>, before: &Arc<Instance>) -> Result<Outcome, RegistryError> {
+    match before.verdict().lease {
+        LeaseState::Suspect { .. } | LeaseState::Over { .. } => {
+            renew(draft, before.key(), before.registration_id())
+        }
+        LeaseState::None | LeaseState::NotStarted | LeaseState::Running => Ok(Outcome::Unchanged),
+    }
+}
+
+fn put_registration(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    before: Option<&Arc<Instance>>,
+    spec: &Arc<RegistrationSpec>,
+    service: &Service,
+) {
+    let context = draft.context();
+    let kept = before.filter(|before| !spec.is_reached_otherwise(&before.registration().spec));
+    let registration = Registration {
+        id: context.seed.registration(),
+        at: context.at,
+        first: before.map_or(context.at, |before| before.registration().first),
+        judged_from: kept.map_or(context.at, |kept| kept.registration().judged_from),
+        spec: RegistrationSpec::clone(spec),
+        extra: crate::attributes::Extra::default(),
+    };
+    let verdict_key = ObjectKey::Verdict(key.clone());
+    draft.require_unchanged(ObjectKey::Registration(key.clone()));
+    draft.require_unchanged(verdict_key.clone());
+    if before.is_some() && kept.is_none() {
+        // What was found at the old address says nothing about the new one.
+        draft.remove(verdict_key.clone());
+    }
+    draft.put(Object::Registration(key.clone(), Arc::new(registration)));
+    if let Some(kept) = kept
+        && draft.state().written(&verdict_key).is_some()
+    {
+        let lease = lease_after(kept.verdict().lease, spec);
+        if lease != kept.verdict().lease {
+            let checks = effective_checks(&service.checks, &spec.checks);
+            let verdict = kept.verdict().with_lease(lease, context.at, checks);
+            draft.put(Object::Verdict(key.clone(), verdict));
+        }
+    }
+    end_process_mode(draft, key, before);
+}
+
+/// Where the lease stands after an update: registering counts as a heartbeat.
+fn lease_after(before: LeaseState, spec: &RegistrationSpec) -> LeaseState {
+    match (spec.lease.map(|lease| lease.start), before) {
+        (None, _) => LeaseState::None,
+        (Some(LeaseStart::FirstHeartbeat), LeaseState::None | LeaseState::NotStarted) => {
+            LeaseState::NotStarted
+        }
+        (Some(_), _) => LeaseState::Running,
+    }
+}
+
+/// A mode that the process set for itself ends with its registration.
+fn end_process_mode(draft: &mut Draft<'_>, key: &InstanceKey, before: Option<&Arc<Instance>>) {
+    let own = before.is_some_and(|before| {
+        let process = before.mode_setting().and_then(|setting| setting.process);
+        process.is_some_and(|process| process == before.registration_id())
+    });
+    if own {
+        let mode = ObjectKey::Mode(key.clone());
+        draft.require_unchanged(mode.clone());
+        draft.remove(mode);
+    }
+}
+
+pub(super) fn deregister(
+    draft: &mut Draft<'_>,
+    service: &ServiceKey,
+    id: &InstanceId,
+    owner: Option<&Owner>,
+) -> Result<Outcome, RegistryError> {
+    let state = draft.state().service(service);
+    let found = resolve_owner(state, service, id, owner)?.cloned();
+    let Some(found) = found else {
+        return Err(RegistryError::not_found(format!("instance {service}/{id}")));
+    };
+    drop_instance(draft, &found);
+    Ok(Outcome::Removed)
+}
+
+fn drop_instance(draft: &mut Draft<'_>, instance: &Arc<Instance>) {
+    let key = instance.key();
+    let registration = ObjectKey::Registration(key.clone());
+    draft.require_unchanged(registration.clone());
+    if draft
+        .state()
+        .written(&ObjectKey::Verdict(key.clone()))
+        .is_some()
+    {
+        draft.remove(ObjectKey::Verdict(key.clone()));
+    }
+    draft.remove(registration);
+    end_process_mode(draft, key, Some(instance));
+}
+
+/// Finds the instance and the service that a sign of life or a report belongs to.
+fn current(
+    draft: &Draft<'_>,
+    key: &InstanceKey,
+    registration: Option<RegistrationId>,
+) -> Result<(Arc<Instance>, Arc<Service>), RegistryError> {
+    let state = draft.state().service(&key.service);
+    let found = state.and_then(|state| Some((state.instance(key)?, state.service())));
+    let (instance, service) =
+        found.ok_or_else(|| RegistryError::not_found(format!("instance {key}")))?;
+    if registration.is_some_and(|id| id != instance.registration_id()) {
+        return Err(RegistryError::Replaced {
+            what: format!("instance {key}"),
+        });
+    }
+    Ok((Arc::clone(instance), Arc::clone(service)))
+}
+
+fn checks_of<'a>(
+    service: &'a Service,
+    instance: &'a Instance,
+) -> impl Iterator<Item = &'a Check> + Clone {
+    effective_checks(&service.checks, &instance.registration().spec.checks)
+}
+
+fn put_verdict(draft: &mut Draft<'_>, instance: &Instance, verdict: Verdict) {
+    let key = instance.key().clone();
+    draft.require_unchanged(ObjectKey::Registration(key.clone()));
+    draft.require_unchanged(ObjectKey::Verdict(key.clone()));
+    draft.put(Object::Verdict(key, verdict));
+}
+
+pub(super) fn report(draft: &mut Draft<'_>, report: &Report) -> Result<Outcome, RegistryError> {
+    let (instance, service) = current(draft, &report.key, report.registration)?;
+    let mut checks = checks_of(&service, &instance);
+    if !checks.clone().any(|check| check.id == report.check) {
+        let what = format!("check {} of instance {}", report.check, report.key);
+        return Err(RegistryError::NotFound { what });
+    }
+    let at = draft.context().at;
+    let known = checks.find(|check| check.id == report.check);
+    let said = instance.verdict().check(&report.check).is_some();
+    // Saying for the first time what it was taken to say is still news: someone has looked.
+    let same = known.is_some_and(|check| instance.verdict().state_of(check) == report.state);
+    if same && said {
+        return Ok(Outcome::Unchanged);
+    }
+    let checks = checks_of(&service, &instance);
+    let next =
+        instance
+            .verdict()
+            .with_check(&report.check, report.state, &report.reason, at, checks);
+    let Some(next) = next else {
+        return Ok(Outcome::Unchanged);
+    };
+    put_verdict(draft, &instance, next);
+    draft.attach(Evidence {
+        instance: report.key.clone(),
+        body: report.body.clone(),
+    });
+    Ok(Outcome::Updated)
+}
+
+pub(super) fn renew(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    registration: RegistrationId,
+) -> Result<Outcome, RegistryError> {
+    let (instance, service) = current(draft, key, Some(registration))?;
+    match instance.verdict().lease {
+        LeaseState::None | LeaseState::Running => Ok(Outcome::Unchanged),
+        LeaseState::NotStarted | LeaseState::Suspect { .. } | LeaseState::Over { .. } => {
+            move_lease(draft, &instance, &service, LeaseState::Running);
+            Ok(Outcome::Updated)
+        }
+    }
+}
+
+pub(super) fn end_lease(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    registration: RegistrationId,
+) -> Result<Outcome, RegistryError> {
+    let (instance, service) = current(draft, key, Some(registration))?;
+    match instance.verdict().lease {
+        LeaseState::Running | LeaseState::Suspect { .. } => {
+            let over = LeaseState::Over {
+                since: draft.context().at,
+            };
+            move_lease(draft, &instance, &service, over);
+            Ok(Outcome::Updated)
+        }
+        LeaseState::None | LeaseState::NotStarted | LeaseState::Over { .. } => {
+            Ok(Outcome::Unchanged)
+        }
+    }
+}
+
+pub(super) fn hold_lease(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    registration: RegistrationId,
+) -> Result<Outcome, RegistryError> {
+    let (instance, service) = current(draft, key, Some(registration))?;
+    if instance.verdict().lease != LeaseState::Running {
+        return Ok(Outcome::Unchanged);
+    }
+    let suspect = LeaseState::Suspect {
+        since: draft.context().at,
+    };
+    move_lease(draft, &instance, &service, suspect);
+    Ok(Outcome::Updated)
+}
+
+fn move_lease(draft: &mut Draft<'_>, instance: &Instance, service: &Service, lease: LeaseState) {
+    let at = draft.context().at;
+    let verdict = instance
+        .verdict()
+        .with_lease(lease, at, checks_of(service, instance));
+    put_verdict(draft, instance, verdict);
+}
+
+pub(super) fn remove_expired(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    registration: RegistrationId,
+) -> Result<Outcome, RegistryError> {
+    let (instance, _) = current(draft, key, Some(registration))?;
+    let LeaseState::Over { .. } = instance.verdict().lease else {
+        return Ok(Outcome::Unchanged);
+    };
+    // The lease may have been renewed on another node since: the verdict must still be the one that says over.
+    draft.require_unchanged(ObjectKey::Verdict(key.clone()));
+    drop_instance(draft, &instance);
+    Ok(Outcome::Removed)
+}
+
+pub(super) fn set_mode(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    setting: Option<&Arc<ModeSetting>>,
+) -> Result<Outcome, RegistryError> {
+    let object = ObjectKey::Mode(key.clone());
+    let known = draft.state().instance(key).is_some();
+    let old = draft
+        .state()
+        .mode(key)
+        .map(|(setting, _)| Arc::clone(setting));
+    if !known && old.is_none() {
+        return Err(RegistryError::not_found(format!("instance {key}")));
+    }
+    if let Some(setting) = setting {
+        setting.validate()?;
+    }
+    match (setting, old) {
+        (None, None) => Ok(Outcome::Unchanged),
+        (Some(setting), Some(old)) if **setting == *old => Ok(Outcome::Unchanged),
+        (setting, _) => {
+            draft.require_unchanged(object.clone());
+            match setting {
+                Some(setting) => draft.put(Object::Mode(key.clone(), Arc::clone(setting))),
+                None => draft.remove(object),
+            }
+            Ok(Outcome::Updated)
+        }
+    }
+}
+
+pub(super) fn end_mode(draft: &mut Draft<'_>, key: &InstanceKey) -> Result<Outcome, RegistryError> {
+    let now = draft.context().at;
+    let Some((setting, _)) = draft.state().mode(key) else {
+        return Ok(Outcome::Unchanged);
+    };
+    if setting.until.is_none_or(|until| until > now) {
+        return Ok(Outcome::Unchanged);
+    }
+    let object = ObjectKey::Mode(key.clone());
+    let next = setting.at_end();
+    draft.require_unchanged(object.clone());
+    match next {
+        Some(next) => draft.put(Object::Mode(key.clone(), Arc::new(next))),
+        None => draft.remove(object),
+    }
+    Ok(Outcome::Updated)
+}

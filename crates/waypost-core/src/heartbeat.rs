@@ -1,0 +1,135 @@
+//! Heartbeats: one atomic for a lease that runs, one durable step for a lease that begins or comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::{Access, Verb};
+use crate::command::Command;
+use crate::error::RegistryError;
+use crate::id::RegistrationId;
+use crate::instance::Instance;
+use crate::name::InstanceKey;
+use crate::registry::Registry;
+use crate::time::Monotonic;
+use crate::vitals::LeaseCell;
+
+/// Longest wait for the outcome of an expiry that is on its way to the store.
+const OUTCOME_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What an accepted heartbeat achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// Which registration it renewed.
+    pub registration: RegistrationId,
+    /// How long the lease now runs; none when there is no lease.
+    pub lease: Option<Duration>,
+}
+
+enum Attempt {
+    Done(Beat),
+    /// The lease must be begun or brought back by a durable step.
+    Renew(RegistrationId),
+    /// An expiry is on its way: its outcome decides.
+    Wait,
+    /// The snapshot was older than the cell.
+    Again,
+}
+
+pub(crate) async fn beat(
+    registry: &Registry,
+    access: &Access,
+    key: &InstanceKey,
+    registration: Option<RegistrationId>,
+    load: Option<f32>,
+) -> Result<Beat, RegistryError> {
+    access.require(Verb::Register, &key.service)?;
+    let due = registry.shared.clock.monotonic().after(OUTCOME_WAIT_MAX);
+    loop {
+        // Registered before the cell is read, so that an outcome in between is not missed.
+        let outcome = registry.shared.endings.notified();
+        tokio::pin!(outcome);
+        let attempt = match attempt(registry, key, registration, load)? {
+            Attempt::Wait => {
+                outcome.as_mut().enable();
+                attempt(registry, key, registration, load)?
+            }
+            other => other,
+        };
+        match attempt {
+            Attempt::Done(beat) => return Ok(beat),
+            Attempt::Again => tokio::task::yield_now().await,
+            Attempt::Renew(registration) => {
+                let renew = Command::RenewLease {
+                    key: key.clone(),
+                    registration,
+                };
+                registry.submit(access, renew).await?;
+            }
+            Attempt::Wait => {
+                let now = registry.shared.clock.monotonic();
+                if now >= due {
+                    return Err(RegistryError::Unavailable {
+                        why: "the store has not said yet whether the lease ended".to_owned(),
+                    });
+                }
+                tokio::select! {
+                    () = &mut outcome => {}
+                    () = registry.shared.clock.sleep(due.since(now)) => {}
+                }
+            }
+        }
+    }
+}
+
+fn attempt(
+    registry: &Registry,
+    key: &InstanceKey,
+    registration: Option<RegistrationId>,
+    load: Option<f32>,
+) -> Result<Attempt, RegistryError> {
+    let snapshot = registry.shared.snapshot.load();
+    let Some(instance) = snapshot.instance(key) else {
+        return Err(RegistryError::not_found(format!("instance {key}")));
+    };
+    if registration.is_some_and(|id| id != instance.registration_id()) {
+        return Err(RegistryError::Replaced {
+            what: format!("instance {key}"),
+        });
+    }
+    Ok(renew_cell(registry, instance, load))
+}
+
+fn renew_cell(registry: &Registry, instance: &Arc<Instance>, load: Option<f32>) -> Attempt {
+    let vitals = instance.vitals();
+    let lease = instance.registration().spec.lease;
+    let now = registry.shared.clock.monotonic();
+    let length = Duration::from_secs(lease.map_or(0, |lease| lease.seconds).into());
+    loop {
+        let cell = vitals.lease();
+        let lease = match cell {
+            LeaseCell::None => None,
+            LeaseCell::Running(deadline) => {
+                // Never earlier than promised before: two beats may arrive in either order.
+                let next = LeaseCell::Running(Monotonic(now.after(length).0.max(deadline.0)));
+                if !vitals.move_lease(cell, next) {
+                    continue;
+                }
+                Some(length)
+            }
+            LeaseCell::NotStarted | LeaseCell::Suspect(_) | LeaseCell::Over => {
+                return Attempt::Renew(instance.registration_id());
+            }
+            LeaseCell::Ending => return Attempt::Wait,
+            LeaseCell::Gone => return Attempt::Again,
+        };
+        vitals.record_heartbeat(registry.shared.clock.wall(), now);
+        if let Some(load) = load {
+            vitals.record_load(load);
+        }
+        registry.shared.metrics.beat();
+        return Attempt::Done(Beat {
+            registration: instance.registration_id(),
+            lease,
+        });
+    }
+}

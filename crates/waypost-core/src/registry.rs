@@ -1,0 +1,392 @@
+//! The registry: the one way in for every protocol. A cheap handle; the state behind it is shared.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::access::{Access, Verb};
+use crate::batch::Author;
+use crate::command::{Command, Outcome, Policy, Report};
+use crate::error::RegistryError;
+use crate::heartbeat::Beat;
+use crate::id::{RegistrationId, Revision, Seed};
+use crate::journal::{Journal, JournalError, JournalFilter, JournalPage};
+use crate::lanes::{Applied, CALLERS_MAX, Finding, Findings, Queued};
+use crate::metrics::Metrics;
+use crate::name::{InstanceKey, ServiceKey};
+use crate::ownership::Ownership;
+use crate::projection::Projection;
+use crate::snapshot::Snapshot;
+use crate::store::{Store, StoreError};
+use crate::time::Clock;
+use crate::timekeeper::{Inbox, Timekeeper};
+use crate::view::View;
+use crate::watch::{Notifiers, Scope, Watch};
+use crate::writer::Writer;
+
+/// Longest wait for a place in the callers' queue.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What a registry is made of.
+pub struct Parts {
+    /// Where the history is kept.
+    pub store: Arc<dyn Store>,
+    /// Where journal lines are kept.
+    pub journal: Arc<dyn Journal>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Which instances this process keeps time for.
+    pub ownership: Arc<dyn Ownership>,
+    /// Tables that are brought up to date before a change is acknowledged.
+    pub projections: Vec<Arc<dyn Projection>>,
+    /// Settings that decisions depend on.
+    pub policy: Policy,
+    /// Unique bits for new ids; [`random_seeds`] unless a test wants to repeat itself.
+    pub seeds: Box<dyn FnMut() -> Seed + Send>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns a source of seeds from the operating system's randomness.
+pub fn random_seeds() -> Box<dyn FnMut() -> Seed + Send> {
+    let (high, low) = (RandomState::new(), RandomState::new());
+    let mut count = 0u64;
+    Box::new(move || {
+        count += 1;
+        Seed((u128::from(high.hash_one(count)) << 64) | u128::from(low.hash_one(count)))
+    })
+}
+
+/// What opening a registry gives: the handle, and the parts that somebody has to run.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle.
+    pub registry: Registry,
+    /// Commits and publishes; run it on a thread of its own, since engines may block.
+    pub writer: Writer,
+    /// Ends what ends by time.
+    pub timekeeper: Timekeeper,
+    /// Raw snapshots, for projections, checkers and metrics only.
+    pub snapshots: Snapshots,
+    /// Objects that were damaged and set aside, by name and reason.
+    pub quarantined: Vec<String>,
+}
+
+/// A capability to read whole snapshots without an [`Access`]. Only the composition root hands it out.
+#[derive(Clone, Debug)]
+pub struct Snapshots(Registry);
+
+impl Snapshots {
+    /// Returns the latest published snapshot.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        self.0.shared.snapshot.load_full()
+    }
+}
+
+/// The registry's handle.
+#[derive(Clone)]
+pub struct Registry {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) callers: mpsc::Sender<Queued>,
+    pub(crate) findings: Findings,
+    pub(crate) notifiers: Notifiers,
+    /// Woken whenever the outcome of an ending lease is known.
+    pub(crate) endings: Notify,
+    pub(crate) inbox: Inbox,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metrics: Metrics,
+    pub(crate) stopped: AtomicBool,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Loads the store and makes a registry over it. Every lease starts anew: nothing ends because nobody listened.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open(parts: Parts) -> Result<Opened, StoreError> {
+        let mut loaded = parts.store.load().await?;
+        let quarantined = std::mem::take(&mut loaded.quarantined);
+        let revision = loaded.revision;
+        let stream = parts
+            .store
+            .changes(revision)
+            .await
+            .map_err(|error| StoreError(error.to_string()))?;
+        let snapshot = Arc::new(Snapshot::load(loaded, parts.clock.wall()));
+        let (callers, queue) = mpsc::channel(CALLERS_MAX);
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwap::new(snapshot),
+            clock: parts.clock,
+            callers,
+            findings: Findings::default(),
+            notifiers: Notifiers::default(),
+            endings: Notify::new(),
+            inbox: Inbox::default(),
+            journal: parts.journal,
+            store: parts.store,
+            metrics: Metrics::default(),
+            stopped: AtomicBool::new(false),
+        });
+        let registry = Self { shared };
+        let timekeeper = Timekeeper::new(registry.clone(), parts.ownership);
+        let mut writer = Writer::new(
+            registry.clone(),
+            queue,
+            stream,
+            parts.projections,
+            parts.policy,
+            parts.seeds,
+        );
+        writer.start().await;
+        let snapshots = Snapshots(registry.clone());
+        Ok(Opened {
+            registry,
+            writer,
+            timekeeper,
+            snapshots,
+            quarantined,
+        })
+    }
+
+    /// Does what the command asks, if the access allows it: durable, published and projected when it returns.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] describes. `Unknown` means that it may have happened: asking again is safe.
+    pub async fn apply(&self, access: &Access, command: Command) -> Result<Applied, RegistryError> {
+        self.authorize(access, &command)
+            .inspect_err(|_| self.shared.metrics.refused())?;
+        let renewal = renewal_of(&command);
+        let applied = self.submit(access, command).await?;
+        if applied.outcome == Outcome::Unchanged
+            && let Some((service, id, owner)) = renewal
+        {
+            // Registering the same again counts as a heartbeat.
+            let view = self.view(access);
+            let key = view.instance(&service, &id, owner.as_ref())?.key().clone();
+            self.heartbeat(access, &key, None, None).await?;
+        }
+        Ok(applied)
+    }
+
+    /// Returns what the access may see of the latest published state. It never waits.
+    pub fn view(&self, access: &Access) -> View {
+        View::new(self.shared.snapshot.load_full(), access.clone())
+    }
+
+    /// Watches a scope for changes after a revision.
+    pub fn watch(&self, access: &Access, scope: Scope, since: Revision) -> Watch {
+        Watch::new(self.clone(), access.clone(), scope, since)
+    }
+
+    /// Renews the lease of an instance. Nothing is written unless the lease begins, or was suspect or over.
+    ///
+    /// # Errors
+    /// `NotFound` tells the client to register; `Conflict` when the registration was replaced; `Denied`.
+    pub async fn heartbeat(
+        &self,
+        access: &Access,
+        key: &InstanceKey,
+        registration: Option<RegistrationId>,
+        load: Option<f32>,
+    ) -> Result<Beat, RegistryError> {
+        crate::heartbeat::beat(self, access, key, registration, load).await
+    }
+
+    /// Hands over what a checker found. It is coalesced with later findings and acknowledged by nobody.
+    ///
+    /// Returns false when the lane is full: report again later.
+    pub fn report(&self, access: &Access, report: Report) -> bool {
+        let finding = Finding::Check(report.key.clone(), report.check.clone());
+        self.find(access, finding, Command::Report(report))
+    }
+
+    /// Reads the journal as far as the access may see: edges of instances it may read, everything for admins.
+    ///
+    /// # Errors
+    /// `Denied` or `NotFound` by access; `Unavailable` when the journal cannot be read.
+    pub async fn journal(
+        &self,
+        access: &Access,
+        filter: JournalFilter,
+        limit: usize,
+    ) -> Result<JournalPage, RegistryError> {
+        match &filter.instance {
+            Some(key) => access.require(Verb::Read, &key.service)?,
+            None if access.allows_somewhere(Verb::Admin) => {}
+            None => {
+                return Err(RegistryError::Denied {
+                    subject: access.subject().as_ref().to_owned(),
+                    verb: Verb::Admin.as_str(),
+                    what: "the journal".to_owned(),
+                });
+            }
+        }
+        let page = self.shared.journal.read(filter, limit).await;
+        page.map_err(|error: JournalError| RegistryError::Unavailable {
+            why: error.to_string(),
+        })
+    }
+
+    /// Returns the clock that the registry goes by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// Says why writes are refused, if they are.
+    pub fn read_only(&self) -> Option<String> {
+        if self.has_stopped() {
+            return Some("the registry has stopped".to_owned());
+        }
+        self.shared.store.read_only()
+    }
+
+    /// Returns the registry's own counters, to be registered for scraping.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Returns how many commands wait: callers' and findings.
+    pub fn queued(&self) -> (usize, usize) {
+        let callers = self.shared.callers.max_capacity() - self.shared.callers.capacity();
+        (callers, self.shared.findings.len())
+    }
+
+    pub(crate) fn notifiers(&self) -> &Notifiers {
+        &self.shared.notifiers
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn find(&self, access: &Access, finding: Finding, command: Command) -> bool {
+        let queued = Queued {
+            command,
+            author: author(access),
+            reply: None,
+            attempts: 0,
+        };
+        self.shared.findings.push(finding, queued)
+    }
+
+    pub(crate) async fn submit(
+        &self,
+        access: &Access,
+        command: Command,
+    ) -> Result<Applied, RegistryError> {
+        let (reply, answer) = oneshot::channel();
+        let queued = Queued {
+            command,
+            author: author(access),
+            reply: Some(reply),
+            attempts: 0,
+        };
+        let permit = match self.shared.callers.try_reserve() {
+            Ok(permit) => permit,
+            Err(mpsc::error::TrySendError::Closed(())) => return Err(stopped()),
+            Err(mpsc::error::TrySendError::Full(())) => tokio::select! {
+                permit = self.shared.callers.reserve() => permit.map_err(|_| stopped())?,
+                () = self.shared.clock.sleep(QUEUE_WAIT_MAX) => {
+                    self.shared.metrics.throttled();
+                    let what = format!("{CALLERS_MAX} changes wait for the store");
+                    return Err(RegistryError::Throttled { what });
+                }
+            },
+        };
+        permit.send(queued);
+        answer.await.unwrap_or_else(|_| {
+            Err(RegistryError::Unknown {
+                why: "the registry stopped before it answered".to_owned(),
+            })
+        })
+    }
+
+    fn authorize(&self, access: &Access, command: &Command) -> Result<(), RegistryError> {
+        if access.is_everything() {
+            return Ok(());
+        }
+        match command {
+            Command::CreateNamespace(spec) => access.require_namespace(Verb::Configure, &spec.name),
+            Command::UpdateNamespace { name, .. } | Command::DeleteNamespace(name) => {
+                access.require_namespace(Verb::Configure, name)
+            }
+            Command::CreateService(spec) => access.require(Verb::Configure, &spec.key),
+            Command::UpdateService { key, .. } | Command::DeleteService(key) => {
+                access.require(Verb::Configure, key)
+            }
+            Command::Register { service, .. } | Command::Deregister { service, .. } => {
+                access.require(Verb::Register, service)
+            }
+            Command::Report(report) => access.require(Verb::Register, &report.key.service),
+            Command::SetMode { key, .. } => access.require(Verb::Operate, &key.service),
+            Command::All(commands) => commands
+                .iter()
+                .try_for_each(|command| self.authorize(access, command)),
+            // Time's own commands, and documents, which adapters write on their own account.
+            Command::RenewLease { .. }
+            | Command::EndLease { .. }
+            | Command::HoldLease { .. }
+            | Command::RemoveExpired { .. }
+            | Command::EndMode(_)
+            | Command::CollectService(_)
+            | Command::PutDocument { .. }
+            | Command::RemoveDocument(_) => Err(RegistryError::Denied {
+                subject: access.subject().as_ref().to_owned(),
+                verb: Verb::Admin.as_str(),
+                what: "the registry itself".to_owned(),
+            }),
+        }
+    }
+}
+
+type Renewal = (
+    ServiceKey,
+    crate::name::InstanceId,
+    Option<crate::name::Owner>,
+);
+
+fn renewal_of(command: &Command) -> Option<Renewal> {
+    match command {
+        Command::Register {
+            service, id, owner, ..
+        } => Some((service.clone(), id.clone(), owner.clone())),
+        _ => None,
+    }
+}
+
+fn author(access: &Access) -> Author {
+    Author {
+        subject: access.subject().clone(),
+        address: access.address(),
+        dialect: access.dialect(),
+    }
+}
+
+fn stopped() -> RegistryError {
+    RegistryError::Unavailable {
+        why: "the registry has stopped".to_owned(),
+    }
+}

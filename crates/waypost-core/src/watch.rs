@@ -1,0 +1,170 @@
+//! Watches: waiting until a scope differs. Level-triggered, without a queue per watcher.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::access::Access;
+use crate::id::Revision;
+use crate::name::{NamespaceName, ServiceKey};
+use crate::recent::Touched;
+use crate::registry::Registry;
+use crate::view::View;
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Everything.
+    All,
+    /// A namespace with its services and instances.
+    Namespace(NamespaceName),
+    /// A service with its instances.
+    Service(ServiceKey),
+}
+
+impl Scope {
+    /// Says whether the thing lies in the scope.
+    pub fn holds(&self, thing: &Touched) -> bool {
+        match (self, thing) {
+            (Self::All, _) => true,
+            (Self::Namespace(name), Touched::Namespace(other)) => name == other,
+            (Self::Namespace(name), Touched::Service(key)) => *name == key.namespace,
+            (Self::Namespace(name), Touched::Instance(key)) => *name == key.service.namespace,
+            (Self::Service(_), Touched::Namespace(_)) => false,
+            (Self::Service(key), Touched::Service(other)) => key == other,
+            (Self::Service(key), Touched::Instance(other)) => *key == other.service,
+        }
+    }
+}
+
+/// One notifier per watched scope; made by the first watcher and dropped by the last.
+#[derive(Default)]
+pub(crate) struct Notifiers {
+    by_scope: Mutex<HashMap<Scope, Arc<Notify>>>,
+}
+
+impl fmt::Debug for Notifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notifiers").finish_non_exhaustive()
+    }
+}
+
+impl Notifiers {
+    fn join(&self, scope: &Scope) -> Arc<Notify> {
+        let mut map = self.by_scope.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(map.entry(scope.clone()).or_default())
+    }
+
+    fn leave(&self, scope: &Scope, notify: Arc<Notify>) {
+        let mut map = self.by_scope.lock().unwrap_or_else(PoisonError::into_inner);
+        // Given up under the lock, so that of two that leave at once the second sees itself as the last.
+        drop(notify);
+        if map
+            .get(scope)
+            .is_some_and(|notify| Arc::strong_count(notify) == 1)
+        {
+            map.remove(scope);
+        }
+    }
+
+    /// Returns how many scopes are watched.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.by_scope
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// Wakes the watchers of every scope that holds one of the things.
+    pub(crate) fn wake<'a>(&self, touched: impl Iterator<Item = &'a Touched>) {
+        let mut due: Vec<Arc<Notify>> = Vec::new();
+        {
+            let map = self.by_scope.lock().unwrap_or_else(PoisonError::into_inner);
+            if map.is_empty() {
+                return;
+            }
+            let mut scopes: Vec<Scope> = vec![Scope::All];
+            for thing in touched {
+                match thing {
+                    Touched::Namespace(name) => scopes.push(Scope::Namespace(name.clone())),
+                    Touched::Service(key) => push_service(&mut scopes, key),
+                    Touched::Instance(key) => push_service(&mut scopes, &key.service),
+                }
+            }
+            scopes.sort();
+            scopes.dedup();
+            due.extend(scopes.iter().filter_map(|scope| map.get(scope).cloned()));
+        }
+        for notify in due {
+            notify.notify_waiters();
+        }
+    }
+}
+
+fn push_service(scopes: &mut Vec<Scope>, key: &ServiceKey) {
+    scopes.push(Scope::Namespace(key.namespace.clone()));
+    scopes.push(Scope::Service(key.clone()));
+}
+
+/// Waits for a scope to differ from what was seen last.
+#[derive(Debug)]
+pub struct Watch {
+    registry: Registry,
+    access: Access,
+    scope: Scope,
+    seen: Revision,
+    /// Taken only when the watch is dropped.
+    notify: Option<Arc<Notify>>,
+}
+
+impl Watch {
+    pub(crate) fn new(registry: Registry, access: Access, scope: Scope, since: Revision) -> Self {
+        let notify = Some(registry.notifiers().join(&scope));
+        Self {
+            registry,
+            access,
+            scope,
+            seen: since,
+            notify,
+        }
+    }
+
+    /// Completes with the latest state once the scope was modified after what was seen; at once if it was already.
+    ///
+    /// Ten changes while nobody waits are one wake-up. States never step back. `None` when the registry has stopped.
+    pub async fn next(&mut self) -> Option<View> {
+        loop {
+            let notify = self.notify.clone()?;
+            let woken = notify.notified();
+            tokio::pin!(woken);
+            // Registered before the look, so that a change in between is not missed.
+            woken.as_mut().enable();
+            let view = self.registry.view(&self.access);
+            let modified = view.modified(&self.scope);
+            if modified > self.seen {
+                self.seen = modified;
+                return Some(view);
+            }
+            if self.registry.has_stopped() {
+                return None;
+            }
+            woken.await;
+        }
+    }
+
+    /// Returns the revision of the scope that was seen last.
+    pub fn seen(&self) -> Revision {
+        self.seen
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(notify) = self.notify.take() {
+            self.registry.notifiers().leave(&self.scope, notify);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One connection: its socket, its time-outs and its orderly end.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::task::{Context, Poll, Waker};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::body::Response;
+use crate::clock;
+use crate::linger::linger;
+use crate::progress::Progress;
+use crate::reply::Reply;
+use crate::request::RequestBody;
+use crate::service::Service;
+use crate::settings::ListenerConfig;
+use crate::watch::Watch;
+
+/// Tells connections to finish (`drain`), and later to stop at once (`abort`).
+///
+/// A flag per step and one bell for both: a connection looks at the flags on every poll, which is
+/// cheaper than polling a cancellation future per request.
+#[derive(Debug, Default)]
+pub(crate) struct Shutdown {
+    draining: AtomicBool,
+    aborted: AtomicBool,
+    bell: Notify,
+}
+
+impl Shutdown {
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Release);
+        self.bell.notify_waiters();
+    }
+
+    pub(crate) fn abort(&self) {
+        self.aborted.store(true, Release);
+        self.bell.notify_waiters();
+    }
+}
+
+/// The socket, which reports its progress.
+struct Watched {
+    stream: TcpStream,
+    progress: Arc<Progress>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.progress.bytes_read();
+        }
+        polled
+    }
+}
+
+impl Watched {
+    fn note_write(&self, polled: &Poll<std::io::Result<usize>>) {
+        if polled.is_pending() {
+            self.progress.write_blocked()
+        } else {
+            self.progress.write_advanced()
+        }
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note_write(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note_write(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The service of one connection.
+struct Answering {
+    service: Service,
+    peer: SocketAddr,
+    progress: Arc<Progress>,
+}
+
+/// hyper wants a result; a reply cannot fail.
+struct Infallibly(Reply);
+
+impl Future for Infallibly {
+    type Output = Result<Response, std::convert::Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(Ok)
+    }
+}
+
+impl hyper::service::Service<http::Request<Incoming>> for Answering {
+    type Response = Response;
+    type Error = std::convert::Infallible;
+    type Future = Infallibly;
+
+    fn call(&self, request: http::Request<Incoming>) -> Infallibly {
+        let (parts, body) = request.into_parts();
+        let body = RequestBody::incoming(body, Arc::clone(&self.progress));
+        Infallibly(
+            self.service
+                .call(parts, body, self.peer, Some(&self.progress)),
+        )
+    }
+}
+
+type Connection = http1::Connection<TokioIo<Watched>, Answering>;
+
+/// The hyper settings that follow from a listener's.
+pub(crate) fn builder(limits: &ListenerConfig) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The time-outs here are this module's: hyper's one for heads runs while a connection is idle
+    // too, and costs a timer per request.
+    builder.header_read_timeout(None);
+    builder.max_header_size(limits.header_bytes_max);
+    builder.max_buf_size(limits.header_bytes_max.max(64 * 1024));
+    // hyper's `pipeline_flush` stays off: it keeps a finished response back while any byte of a
+    // next request is in the buffer, and so swallows the 400 and 431 of malformed requests.
+    // Up to 100 header lines hyper parses on its stack, beyond that it allocates per request.
+    // The bound below 100 is checked by the service, which can render the refusal.
+    if limits.headers_max > 100 {
+        builder.max_headers(limits.headers_max);
+    }
+    builder
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve_connection(
+    builder: Arc<http1::Builder>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: Service,
+    shutdown: Arc<Shutdown>,
+) {
+    let progress = Arc::new(Progress::new(clock::now_millis()));
+    let io = TokioIo::new(Watched {
+        stream,
+        progress: Arc::clone(&progress),
+    });
+    let inner = Arc::clone(service.inner());
+    let answering = Answering {
+        service,
+        peer,
+        progress: Arc::clone(&progress),
+    };
+    let mut connection = builder.serve_connection(io, answering);
+    let mut ended = {
+        let watch = Watch::new(&inner.limits, &progress);
+        drive(&mut connection, watch, &shutdown).await
+    };
+    if let Ended::Cut(reason) = ended {
+        inner.metrics.count_rejection(reason);
+    }
+    if let Ended::Failed(error) = &ended {
+        let reason = if error.is_parse_too_large() {
+            Some("headers_too_large")
+        } else {
+            None
+        };
+        let reason = reason.or_else(|| error.is_parse().then_some("malformed"));
+        if let Some(reason) = reason {
+            inner.metrics.count_rejection(reason);
+        }
+        tracing::debug!(%peer, %error, "connection ended");
+        if reason.is_some() {
+            progress.body_left_unread();
+            ended = Ended::Finished;
+        }
+    }
+    if matches!(ended, Ended::Finished) && progress.has_unread_body() {
+        linger(connection.into_parts().io.into_inner().stream, b"").await;
+    }
+}
+
+/// How a connection ended.
+enum Ended {
+    Finished,
+    Failed(hyper::Error),
+    /// A time-out or the end of the drain cut it; the reason is a metric label.
+    Cut(&'static str),
+    /// Nothing had been asked when the server began to drain.
+    Unused,
+}
+
+/// Polls the connection, and between its polls the time-outs and the shutdown.
+async fn drive(connection: &mut Connection, watch: Watch<'_>, shutdown: &Shutdown) -> Ended {
+    let mut bell = pin!(shutdown.bell.notified());
+    let mut timer = pin!(tokio::time::sleep(watch.period()));
+    let mut armed = watch.armed();
+    let mut waker: Option<Waker> = None;
+    let mut is_draining = false;
+    std::future::poll_fn(move |context| {
+        // The bell and the timer remember the task's waker, so they need no poll per request.
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(context.waker()))
+        {
+            waker = Some(context.waker().clone());
+            let _ = bell.as_mut().poll(context);
+            let _ = timer.as_mut().poll(context);
+        }
+        if shutdown.aborted.load(Acquire) {
+            return Poll::Ready(Ended::Cut("drain"));
+        }
+        if shutdown.draining.load(Acquire) && !is_draining {
+            is_draining = true;
+            Pin::new(&mut *connection).graceful_shutdown();
+            // The second ring is for the end of the drain.
+            bell.set(shutdown.bell.notified());
+            let _ = bell.as_mut().poll(context);
+            if shutdown.aborted.load(Acquire) {
+                return Poll::Ready(Ended::Cut("drain"));
+            }
+        }
+        match Pin::new(&mut *connection).poll(context) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ended::Finished),
+            Poll::Ready(Err(error)) => return Poll::Ready(Ended::Failed(error)),
+            Poll::Pending => {}
+        }
+        // Looked at after the poll, which reads a request that had arrived but was not yet seen.
+        if is_draining && watch.progress.is_untouched() {
+            return Poll::Ready(Ended::Unused);
+        }
+        match watch.check(&mut armed, timer.as_mut(), context) {
+            Some(reason) => Poll::Ready(Ended::Cut(reason)),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

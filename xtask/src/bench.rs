@@ -1,0 +1,24 @@
+//! `cargo xtask bench`: measures the release build beside its references and keeps the table.
+
+use crate::program::{Environment, Failure};
+
+mod figure;
+mod heading;
+mod registry;
+mod server;
+
+/// Runs the benchmark of that name. A quick run measures little and keeps nothing.
+///
+/// # Errors
+/// When there is no such benchmark, or a part of it cannot be measured.
+pub fn run(environment: &Environment, name: &str, quick: bool) -> Result<bool, Failure> {
+    match name {
+        "registry" => registry::run(environment, quick).map(|()| true),
+        _ => Err(Failure::new(format!(
+            "there is no benchmark `{name}`; `registry` is the only one"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests;
