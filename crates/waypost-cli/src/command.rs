@@ -8,6 +8,7 @@ mod get;
 mod heartbeat;
 mod list;
 mod register;
+mod register_many;
 mod registration_file;
 
 pub use completions::CompletionsArguments;
@@ -17,7 +18,7 @@ pub use explain::ExplainArguments;
 pub use get::GetArguments;
 pub use heartbeat::HeartbeatArguments;
 pub use list::ListArguments;
-pub use register::RegisterArguments;
+pub use register::{CheckArgument, RegisterArguments};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;

@@ -64,7 +64,7 @@ impl FromArgMatches for Credential {
                     ErrorKind::ArgumentConflict,
                     format!(
                         "--{long} is not an argument, because every user of the machine can read arguments\n\n\
-                         Use --token-file FILE or the environment variable WAYPOST_TOKEN\n"
+                         Use --token-file FILE or the environment variable WAYPOST_TOKEN"
                     ),
                 ));
             }

@@ -39,8 +39,9 @@ mod text;
 mod tests;
 
 pub use command::{
-    ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments, ExplainArguments,
-    GetArguments, HeartbeatArguments, ListArguments, RegisterArguments,
+    CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments,
+    ExplainArguments, GetArguments, HeartbeatArguments, InstanceArguments, ListArguments,
+    RegisterArguments,
 };
 pub use credential::Credential;
 pub use exit::Exit;

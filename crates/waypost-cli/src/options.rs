@@ -72,7 +72,7 @@ pub struct GlobalOptions {
         env = "NO_COLOR",
         hide_env_values = true
     )]
-    #[arg(num_args = 0..=1, default_missing_value = "1")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub no_color: Option<String>,
 }
 

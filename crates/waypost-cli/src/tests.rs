@@ -17,7 +17,7 @@ use clap::{CommandFactory as _, Parser};
 use self::canned::Canned;
 use crate::{ClientCommand, Exit, GlobalOptions, Session, run};
 
-/// A program of the same shape as the binary.
+/// Has the same shape as the binary
 #[derive(Parser, Debug)]
 #[command(name = "waypost")]
 struct Program {

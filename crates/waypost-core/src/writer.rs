@@ -337,7 +337,7 @@ impl Writer {
         shared.notifiers.wake(touched.iter());
     }
 
-    async fn project(&self, snapshot: &Arc<Snapshot>, touched: Option<&[Touched]>) {
+    async fn project(&mut self, snapshot: &Arc<Snapshot>, touched: Option<&[Touched]>) {
         for projection in &self.projections {
             let sleep = self.registry.shared.clock.sleep(PROJECTION_WAIT_MAX);
             tokio::select! {

@@ -138,7 +138,11 @@ fn port(port: &Port) -> String {
         "" | "default" => port.number.to_string(),
         name => format!("{name}={}", port.number),
     };
-    if let Some(protocol) = &port.protocol {
+    if let Some(protocol) = port
+        .protocol
+        .as_deref()
+        .filter(|protocol| !protocol.is_empty())
+    {
         text.push_str(&format!(" ({protocol})"));
     }
     text

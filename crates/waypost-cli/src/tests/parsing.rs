@@ -15,6 +15,40 @@ fn the_command_is_consistent() {
 }
 
 #[test]
+fn the_program_describes_itself_and_not_its_parts() {
+    let help = Program::command().render_help().to_string();
+    assert!(
+        help.starts_with("Has the same shape as the binary\n"),
+        "{help}"
+    );
+    let long = Program::command().render_long_help().to_string();
+    assert!(
+        long.starts_with("Has the same shape as the binary\n"),
+        "{long}"
+    );
+    for command in Program::command().get_subcommands() {
+        let about = command
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert!(
+            !about.is_empty() && !about.starts_with("Arguments of"),
+            "{}",
+            command.get_name()
+        );
+    }
+}
+
+#[test]
+fn a_hidden_flag_does_not_swallow_what_follows() {
+    let program = parse("ls --no-color web").expect("a command");
+    let ClientCommand::Ls(list) = program.command else {
+        panic!("{program:?}")
+    };
+    assert_eq!(list.service.as_deref(), Some("web"));
+}
+
+#[test]
 fn these_lines_are_understood() {
     for line in [
         "ls",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::CheckKind;
 
@@ -101,17 +101,33 @@ pub struct Check {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
     /// Seconds within which a `heartbeat` check has to hear of the instance.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within_seconds: Option<u64>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "seconds"
+    )]
+    pub within_seconds: Option<f64>,
     /// Seconds between two probes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval_seconds: Option<u64>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "seconds"
+    )]
+    pub interval_seconds: Option<f64>,
     /// Seconds between two probes from the first failed one on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unhealthy_interval_seconds: Option<u64>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "seconds"
+    )]
+    pub unhealthy_interval_seconds: Option<f64>,
     /// Seconds after which a probe without an answer has failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_seconds: Option<u64>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "seconds"
+    )]
+    pub timeout_seconds: Option<f64>,
     /// Failed probes in a row that make the check fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unhealthy_after: Option<u32>,
@@ -140,5 +156,23 @@ impl Check {
             kind,
             ..Self::default()
         }
+    }
+}
+
+/// Writes whole seconds as an integer: `5`, not `5.0`, which a reader of integers would refuse.
+fn seconds<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match *seconds {
+        Some(seconds)
+            if seconds.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&seconds) =>
+        {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "whole and in range"
+            )]
+            let whole = seconds as u32;
+            serializer.serialize_u32(whole)
+        }
+        seconds => seconds.serialize(serializer),
     }
 }

@@ -153,13 +153,21 @@ fn a_registration_says_only_what_was_set() {
         serde_json::to_value(&registration).expect("it can be written"),
         json!({"address": "10.0.0.1", "port": 8080})
     );
-    registration.checks = vec![Check::http("/health"), Check::tcp()];
+    let slow = Check {
+        timeout_seconds: Some(0.5),
+        interval_seconds: Some(10.0),
+        ..Check::tcp()
+    };
+    registration.checks = vec![Check::http("/health"), slow];
     registration.lease_seconds = Some(30);
     assert_eq!(
         serde_json::to_value(&registration).expect("it can be written"),
         json!({
             "address": "10.0.0.1", "port": 8080, "lease_seconds": 30,
-            "checks": [{"id": "http", "kind": "http", "path": "/health"}, {"id": "tcp", "kind": "tcp"}]
+            "checks": [
+                {"id": "http", "kind": "http", "path": "/health"},
+                {"id": "tcp", "kind": "tcp", "interval_seconds": 10, "timeout_seconds": 0.5}
+            ]
         })
     );
 }

@@ -1,0 +1,18 @@
+//! The core as its users see it: through the registry, over the memory store, with the time in the test's hand.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test crate"
+)]
+
+mod beats;
+mod harness;
+mod model;
+mod rules;
+mod simulation;
+mod watching;
