@@ -86,7 +86,6 @@ const NOT_IN_THE_CORE: &[&str] = &[
     "hyper",
     "hyper-util",
     "mio",
-    "prometheus-client",
     "rusqlite",
     "rustix",
     "socket2",

@@ -1,8 +1,8 @@
 //! The reference of the HTTP benchmarks: hyper alone, one fixed response to every request.
 //!
 //! `bare_hyper --body FILE [--header 'name: value']...` listens on a free port of the loopback address, prints it,
-//! reads each request to its end, and stops on SIGTERM. The runtime, the socket options and the hyper settings are
-//! those of waypost-http, so that what differs is what a request costs beyond hyper.
+//! reads each request to its end, and stops on SIGTERM. The runtime, the allocator, the socket options and the hyper
+//! settings are those of Waypost, so that what differs is what a request costs beyond hyper.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -22,6 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use waypost_benches::Arguments;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What every request gets.
 struct Answer {

@@ -116,7 +116,7 @@ fn renew_cell(registry: &Registry, instance: &Arc<Instance>, load: Option<f32>) 
                 }
                 Some(length)
             }
-            LeaseCell::NotStarted | LeaseCell::Suspect(_) | LeaseCell::Over => {
+            LeaseCell::NotStarted | LeaseCell::Suspect(_) | LeaseCell::Over(_) => {
                 return Attempt::Renew(instance.registration_id());
             }
             LeaseCell::Ending => return Attempt::Wait,

@@ -99,10 +99,9 @@ fn arm(shared: &Shared, service: &Service, instance: &Instance, removal: Duratio
             shared.inbox.push(deadline, Task::Lease(Arc::clone(vitals)));
         }
         LeaseState::Over { .. } => {
-            vitals.set_lease(LeaseCell::Over);
-            shared
-                .inbox
-                .push(now.after(removal), Task::Remove(Arc::clone(vitals)));
+            let due = now.after(removal);
+            vitals.set_lease(LeaseCell::Over(due));
+            shared.inbox.push(due, Task::Remove(Arc::clone(vitals)));
         }
     }
     arm_beats(shared, service, instance);
@@ -256,7 +255,8 @@ pub(crate) fn resolve(shared: &Shared, command: &Command) {
             LeaseState::Suspect { .. } => Some(LeaseCell::Suspect(due)),
             LeaseState::None => Some(LeaseCell::None),
             LeaseState::NotStarted => Some(LeaseCell::NotStarted),
-            LeaseState::Over { .. } => Some(LeaseCell::Over),
+            // Published as over: following the change has set the cell already.
+            LeaseState::Over { .. } => None,
         };
         if let Some(cell) = restored
             && vitals.move_lease(LeaseCell::Ending, cell)
@@ -411,9 +411,7 @@ impl Timekeeper {
             LeaseCell::Suspect(deadline) => (deadline, true),
             LeaseCell::None
             | LeaseCell::NotStarted
-            | LeaseCell::Ending
-            | LeaseCell::Over
-            | LeaseCell::Gone => return,
+            | LeaseCell::Ending | LeaseCell::Over(_) | LeaseCell::Gone => return,
         };
         if deadline > now || self.ownership.owns(vitals.key()).is_none() {
             let again = deadline.max(now.after(SWEEP_INTERVAL));
@@ -516,7 +514,10 @@ impl Timekeeper {
         let current = snapshot
             .instance(vitals.key())
             .filter(|instance| instance.registration_id() == vitals.registration());
-        if vitals.lease() != LeaseCell::Over || current.is_none() {
+        let now = self.registry.shared.clock.monotonic();
+        // A lease that came back and ended again has a later removal, with a task of its own.
+        let due = matches!(vitals.lease(), LeaseCell::Over(removal) if removal <= now);
+        if !due || current.is_none() {
             return;
         }
         let (key, registration) = (vitals.key().clone(), vitals.registration());

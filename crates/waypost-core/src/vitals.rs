@@ -14,11 +14,12 @@ use crate::time::{Monotonic, Timestamp};
 ///
 /// ```text
 /// value              meaning
-/// 0 .. 2^62          runs until this monotonic millisecond
+/// 0 .. 2^61          runs until this monotonic millisecond
+/// 2^61 | deadline    over; the instance is removed at the deadline
 /// 2^62 | deadline    held as suspect until the deadline
 /// MAX                no lease      MAX-1  begins with the first heartbeat
 /// MAX-2              ending: an expiry is on its way to the store
-/// MAX-3              over          MAX-4  the instance was removed or registered again
+/// MAX-3              the instance was removed or registered again
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseCell {
@@ -32,14 +33,15 @@ pub enum LeaseCell {
     NotStarted,
     /// An expiry is on its way to the store.
     Ending,
-    /// It ended.
-    Over,
+    /// It ended; the instance is removed then.
+    Over(Monotonic),
     /// This registration is no more.
     Gone,
 }
 
 const SUSPECT: u64 = 1 << 62;
-const DEADLINE: u64 = SUSPECT - 1;
+const OVER: u64 = 1 << 61;
+const DEADLINE: u64 = OVER - 1;
 
 impl LeaseCell {
     fn pack(self) -> u64 {
@@ -49,8 +51,8 @@ impl LeaseCell {
             Self::None => u64::MAX,
             Self::NotStarted => u64::MAX - 1,
             Self::Ending => u64::MAX - 2,
-            Self::Over => u64::MAX - 3,
-            Self::Gone => u64::MAX - 4,
+            Self::Over(removal) => (removal.0 & DEADLINE) | OVER,
+            Self::Gone => u64::MAX - 3,
         }
     }
 
@@ -59,9 +61,9 @@ impl LeaseCell {
             u64::MAX => Self::None,
             bits if bits == u64::MAX - 1 => Self::NotStarted,
             bits if bits == u64::MAX - 2 => Self::Ending,
-            bits if bits == u64::MAX - 3 => Self::Over,
-            bits if bits == u64::MAX - 4 => Self::Gone,
+            bits if bits == u64::MAX - 3 => Self::Gone,
             bits if bits & SUSPECT != 0 => Self::Suspect(Monotonic(bits & DEADLINE)),
+            bits if bits & OVER != 0 => Self::Over(Monotonic(bits & DEADLINE)),
             bits => Self::Running(Monotonic(bits)),
         }
     }

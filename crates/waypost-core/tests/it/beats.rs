@@ -8,9 +8,14 @@ use waypost_core::{
     Access, Clock, Dialect, Epoch, Health, InstanceKey, JournalFilter, JournalRecord, ManualClock, MemoryStore, Revision,
 };
 
-use crate::harness::{Harness, START, everything, key, leased, register};
+use crate::harness::{Harness, START, everything, leased, register_in};
 
 const LEASE: Duration = Duration::from_secs(4);
+
+/// Each in a service of its own, so that protection does not hold what should end.
+fn instance(id: usize) -> InstanceKey {
+    InstanceKey::new("svc.internal", &format!("s{id}"), "i").unwrap()
+}
 
 struct Acknowledged {
     sent: waypost_core::Timestamp,
@@ -25,7 +30,7 @@ async fn beat_now_and_then(
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) -> Vec<Acknowledged> {
     let access = Access::everything("beater", Dialect::Rest, None);
-    let instance = key(&format!("i{id}"));
+    let instance = instance(id);
     let mut acknowledged = Vec::new();
     let mut random = id as u64 + 1;
     while !*stop.borrow_and_update() {
@@ -54,7 +59,8 @@ fn a_beat_that_is_acknowledged_is_never_followed_by_the_expiry_it_should_have_pr
         let store = Arc::new(MemoryStore::new(Epoch(1)));
         let mut harness = Harness::over(store, Arc::clone(&clock), 7).await;
         for id in 0..16 {
-            harness.apply(register(&format!("i{id}"), leased(80, 4))).await.unwrap();
+            let service = instance(id).service;
+            harness.apply(register_in(service, "i", leased(80, 4))).await.unwrap();
         }
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut beaters = JoinSet::new();
@@ -66,7 +72,7 @@ fn a_beat_that_is_acknowledged_is_never_followed_by_the_expiry_it_should_have_pr
         for _ in 0..1_200 {
             clock.advance(Duration::from_millis(50));
             harness.timekeeper.sweep();
-            tokio::task::yield_now().await;
+            harness.settle().await;
         }
         stop.send(true).unwrap();
         let mut acknowledged = Vec::new();

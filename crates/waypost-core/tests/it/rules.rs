@@ -74,7 +74,7 @@ fn a_lease_that_ends_takes_the_instance_out_within_a_second_and_removes_it_later
         assert_eq!(instance.health(), Health::Unhealthy);
         assert_eq!(&*instance.verdict().reason, "lease ended");
         assert_eq!(instance.tier(), Tier::FailOpen);
-        harness.pass(seconds(299)).await;
+        harness.pass(seconds(298)).await;
         assert!(harness.instance("a").is_some());
         harness.pass(seconds(2)).await;
         assert!(harness.instance("a").is_none());
