@@ -12,7 +12,7 @@ use crate::text::Text;
 /// Most checks of one service, and of one instance.
 pub const CHECKS_MAX: usize = 16;
 /// Most headers of one probe.
-pub const PROBE_HEADERS_MAX: usize = 16;
+const PROBE_HEADERS_MAX: usize = 16;
 
 /// A configured check. It is set on the service, or on the instance, where an equal id replaces the service's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

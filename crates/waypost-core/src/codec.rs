@@ -57,7 +57,7 @@ pub fn encode(object: &Object) -> Result<Encoded, StoreError> {
                 key: document.key.clone(),
                 expiry: document.expiry,
             };
-            let mut bytes = serde_json::to_vec(&head).map_err(unwritable)?;
+            let mut bytes = serde_json::to_vec(&head).map_err(|error| unwritable(&error))?;
             bytes.push(b'\n');
             bytes.extend_from_slice(&document.bytes);
             Ok(Encoded {
@@ -118,7 +118,7 @@ fn document(bytes: &[u8]) -> Result<Object, StoreError> {
     })))
 }
 
-fn unwritable(error: serde_json::Error) -> StoreError {
+fn unwritable(error: &serde_json::Error) -> StoreError {
     StoreError(format!("cannot be written as JSON: {error}"))
 }
 
@@ -128,7 +128,7 @@ fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, StoreError> {
 }
 
 fn with_extra<T: Serialize>(value: &T, extra: &Extra) -> Result<Encoded, StoreError> {
-    let bytes = serde_json::to_vec(value).map_err(unwritable)?;
+    let bytes = serde_json::to_vec(value).map_err(|error| unwritable(&error))?;
     Ok(splice(bytes, 1, extra))
 }
 
@@ -141,7 +141,7 @@ fn with_key<T: Serialize>(
         of: key.clone(),
         is: value,
     })
-    .map_err(unwritable)?;
+    .map_err(|error| unwritable(&error))?;
     // The object itself is the last member, so its end is one brace before the end.
     Ok(splice(bytes, 2, extra))
 }

@@ -145,7 +145,7 @@ pub enum Command {
     /// Removes a document.
     RemoveDocument(DocumentKey),
     /// Does all of them in one atomic step, in order; one that fails fails all.
-    All(Vec<Command>),
+    All(Vec<Self>),
 }
 
 /// What a new namespace is to be.

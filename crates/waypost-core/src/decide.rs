@@ -14,7 +14,6 @@ use crate::error::RegistryError;
 use crate::id::Revision;
 use crate::name::ObjectKey;
 use crate::snapshot::Snapshot;
-use crate::text::text;
 
 /// Most commands in one atomic step.
 pub const ATOMIC_MAX: usize = 1_000;

@@ -72,8 +72,9 @@ pub use memory::MemoryStore;
 pub use metrics::Metrics;
 pub use mode::{Mode, ModeSetting};
 pub use name::{
-    CheckId, CheckIdRef, DocumentKey, InstanceId, InstanceIdRef, InstanceKey, NamespaceName,
-    NamespaceRef, ObjectKey, Owner, ServiceKey, ServiceName, ServiceRef, is_dns_label,
+    CHECK_BYTES_MAX, CheckId, CheckIdRef, DocumentKey, INSTANCE_BYTES_MAX, InstanceId,
+    InstanceIdRef, InstanceKey, NAMESPACE_BYTES_MAX, NamespaceName, NamespaceRef, OWNER_BYTES_MAX,
+    ObjectKey, Owner, SERVICE_BYTES_MAX, ServiceKey, ServiceName, ServiceRef, is_dns_label,
 };
 pub use namespace::{Namespace, NamespaceKind, Origin};
 pub use ownership::{Ownership, SoleOwner, Term};

@@ -16,7 +16,7 @@ use crate::snapshot::InstanceChange;
 use crate::verdict::Health;
 
 /// Most services with a series of their own; the rest share `other`.
-pub const SERVICE_LABELS_MAX: usize = 1_000;
+const SERVICE_LABELS_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProtocolLabel {

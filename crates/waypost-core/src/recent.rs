@@ -56,10 +56,7 @@ impl Recent {
         touched: Arc<[Touched]>,
     ) -> Revision {
         self.entries.insert(revision, Entry { at, touched });
-        loop {
-            let Some((oldest, entry)) = self.entries.get_min() else {
-                break;
-            };
+        while let Some((oldest, entry)) = self.entries.get_min() {
             let stale = at.since(entry.at) > RECENT_AGE_MAX;
             if self.entries.len() <= RECENT_BATCHES_MAX && !stale {
                 break;

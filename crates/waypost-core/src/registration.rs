@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// Most ports of one instance.
 pub const PORTS_MAX: usize = 16;
 /// Most bytes a dialect may keep with a registration.
-pub const DIALECT_EXTRA_BYTES_MAX: usize = 8 * 1_024;
+const DIALECT_EXTRA_BYTES_MAX: usize = 8 * 1_024;
 /// Longest lease: a day.
 pub const LEASE_SECONDS_MAX: u32 = 86_400;
 /// Highest weight.

@@ -411,7 +411,9 @@ impl Timekeeper {
             LeaseCell::Suspect(deadline) => (deadline, true),
             LeaseCell::None
             | LeaseCell::NotStarted
-            | LeaseCell::Ending | LeaseCell::Over(_) | LeaseCell::Gone => return,
+            | LeaseCell::Ending
+            | LeaseCell::Over(_)
+            | LeaseCell::Gone => return,
         };
         if deadline > now || self.ownership.owns(vitals.key()).is_none() {
             let again = deadline.max(now.after(SWEEP_INTERVAL));

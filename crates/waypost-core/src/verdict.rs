@@ -223,11 +223,11 @@ impl Verdict {
         self.ever_healthy |= matches!(health, Health::Healthy | Health::Warning);
     }
 
-    fn worst<'a>(&self, checks: impl Iterator<Item = &'a Check> + Clone) -> (Health, Text) {
+    fn worst<'a>(&self, checks: impl Iterator<Item = &'a Check>) -> (Health, Text) {
         if let LeaseState::Over { .. } = self.lease {
             return (Health::Unhealthy, text("lease ended"));
         }
-        let worst = checks.clone().max_by_key(|check| self.weighed_state(check));
+        let worst = checks.max_by_key(|check| self.weighed_state(check));
         let Some(worst) = worst else {
             return (Health::Healthy, text("no check configured"));
         };

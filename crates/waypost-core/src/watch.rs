@@ -69,15 +69,6 @@ impl Notifiers {
         }
     }
 
-    /// Returns how many scopes are watched.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.by_scope
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
-    }
-
     /// Wakes the watchers of every scope that holds one of the things.
     pub(crate) fn wake<'a>(&self, touched: impl Iterator<Item = &'a Touched>) {
         let mut due: Vec<Arc<Notify>> = Vec::new();
@@ -166,5 +157,20 @@ impl Drop for Watch {
         if let Some(notify) = self.notify.take() {
             self.registry.notifiers().leave(&self.scope, notify);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_that_nobody_watches_any_more_is_forgotten() {
+        let notifiers = Notifiers::default();
+        let (one, two) = (notifiers.join(&Scope::All), notifiers.join(&Scope::All));
+        notifiers.leave(&Scope::All, one);
+        assert_eq!(notifiers.by_scope.lock().unwrap().len(), 1);
+        notifiers.leave(&Scope::All, two);
+        assert_eq!(notifiers.by_scope.lock().unwrap().len(), 0);
     }
 }

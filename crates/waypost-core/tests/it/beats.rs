@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use waypost_core::{
-    Access, Clock, Dialect, Epoch, Health, InstanceKey, JournalFilter, JournalRecord, ManualClock, MemoryStore, Revision,
+    Access, Clock, Dialect, Epoch, Health, InstanceKey, JournalFilter, JournalRecord, ManualClock,
+    MemoryStore, Revision,
 };
 
 use crate::harness::{Harness, START, everything, leased, register_in};
@@ -35,13 +36,23 @@ async fn beat_now_and_then(
     let mut random = id as u64 + 1;
     while !*stop.borrow_and_update() {
         let sent = clock.wall();
-        if registry.heartbeat(&access, &instance, None, None).await.is_ok() {
+        if registry
+            .heartbeat(&access, &instance, None, None)
+            .await
+            .is_ok()
+        {
             let seen = registry.view(&access).position().revision;
-            acknowledged.push(Acknowledged { sent, seen, key: instance.clone() });
+            acknowledged.push(Acknowledged {
+                sent,
+                seen,
+                key: instance.clone(),
+            });
         }
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         // Sometimes right at the end of the lease, where beat and expiry meet.
-        let pause = LEASE.as_millis() as u64 - 300 + (random >> 33) % 600;
+        let pause = u64::try_from(LEASE.as_millis()).unwrap() - 300 + (random >> 33) % 600;
         tokio::select! {
             () = clock.sleep(Duration::from_millis(pause)) => {}
             _ = stop.changed() => {}
@@ -52,21 +63,31 @@ async fn beat_now_and_then(
 
 #[test]
 fn a_beat_that_is_acknowledged_is_never_followed_by_the_expiry_it_should_have_prevented() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap();
     let (ends, beats) = runtime.block_on(async {
         let clock = Arc::new(ManualClock::new(START));
         let store = Arc::new(MemoryStore::new(Epoch(1)));
         let mut harness = Harness::over(store, Arc::clone(&clock), 7).await;
         for id in 0..16 {
             let service = instance(id).service;
-            harness.apply(register_in(service, "i", leased(80, 4))).await.unwrap();
+            harness
+                .apply(register_in(service, "i", leased(80, 4)))
+                .await
+                .unwrap();
         }
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut beaters = JoinSet::new();
         for id in 0..16 {
-            let beater =
-                beat_now_and_then(harness.registry.clone(), Arc::clone(&clock), id, stopped.clone());
+            let beater = beat_now_and_then(
+                harness.registry.clone(),
+                Arc::clone(&clock),
+                id,
+                stopped.clone(),
+            );
             beaters.spawn(beater);
         }
         for _ in 0..1_200 {
@@ -82,23 +103,40 @@ fn a_beat_that_is_acknowledged_is_never_followed_by_the_expiry_it_should_have_pr
         harness.settle().await;
         check(&harness, &acknowledged).await
     });
-    assert!(ends > 10 && beats > 100, "the test saw {ends} expiries and {beats} beats: too few to say anything");
+    assert!(
+        ends > 10 && beats > 100,
+        "the test saw {ends} expiries and {beats} beats: too few to say anything"
+    );
 }
 
 /// Returns how many expiries and beats were compared.
 async fn check(harness: &Harness, acknowledged: &[Acknowledged]) -> (usize, usize) {
     let filter = JournalFilter::default();
-    let page = harness.registry.journal(&everything(), filter, 10_000).await.unwrap();
+    let page = harness
+        .registry
+        .journal(&everything(), filter, 10_000)
+        .await
+        .unwrap();
     let mut ends = 0;
     for (_, entry) in page {
-        let JournalRecord::Edge { instance, to: Health::Unhealthy, .. } = entry.record else { continue };
+        let JournalRecord::Edge {
+            instance,
+            to: Health::Unhealthy,
+            ..
+        } = entry.record
+        else {
+            continue;
+        };
         ends += 1;
         let prevented = acknowledged.iter().find(|beat| {
             let before = beat.key == instance && beat.seen < entry.revision;
             before && beat.sent.after(LEASE) > entry.at && beat.sent <= entry.at
         });
         if let Some(beat) = prevented {
-            panic!("{instance}: a beat of {} did not prevent the end at {}", beat.sent, entry.at);
+            panic!(
+                "{instance}: a beat of {} did not prevent the end at {}",
+                beat.sent, entry.at
+            );
         }
     }
     (ends, acknowledged.len())

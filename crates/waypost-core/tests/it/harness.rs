@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use waypost_core::{
-    Access, Addresses, Applied, Check, CheckId, CheckKind, CheckState, Clock, Command, Dialect, Instance,
-    InstanceId, InstanceKey, Journal, Lease, LeaseStart, ManualClock, MemoryJournal, Opened, Parts, Policy,
-    Registry, RegistryError, RegistrationSpec, Report, SWEEP_INTERVAL, Seed, ServiceChange, ServiceKey,
-    Snapshots, SoleOwner, Store, Timekeeper, Timestamp, text,
+    Access, Addresses, Applied, Check, CheckId, CheckKind, CheckState, Clock, Command, Dialect,
+    Instance, InstanceId, InstanceKey, Lease, LeaseStart, ManualClock, MemoryJournal, Opened,
+    Parts, Policy, RegistrationSpec, Registry, RegistryError, Report, SWEEP_INTERVAL, Seed,
+    ServiceChange, ServiceKey, Snapshots, SoleOwner, Store, Timekeeper, Timestamp, text,
 };
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -26,17 +26,31 @@ pub fn key(id: &str) -> InstanceKey {
 }
 
 pub fn spec(port: u16) -> RegistrationSpec {
-    RegistrationSpec::new(Addresses::parse("host", "10.0.0.1").unwrap(), port, Dialect::Rest)
+    RegistrationSpec::new(
+        Addresses::parse("host", "10.0.0.1").unwrap(),
+        port,
+        Dialect::Rest,
+    )
 }
 
 pub fn leased(port: u16, seconds: u32) -> RegistrationSpec {
-    let lease = Lease { seconds, start: LeaseStart::Registration, renewed_by_checks: false };
-    RegistrationSpec { lease: Some(lease), ..spec(port) }
+    let lease = Lease {
+        seconds,
+        start: LeaseStart::Registration,
+        renewed_by_checks: false,
+    };
+    RegistrationSpec {
+        lease: Some(lease),
+        ..spec(port)
+    }
 }
 
 pub fn reported(port: u16) -> RegistrationSpec {
     let check = Check::new(CheckId::new("said").unwrap(), CheckKind::Reported);
-    RegistrationSpec { checks: Arc::from([check]), ..spec(port) }
+    RegistrationSpec {
+        checks: Arc::from([check]),
+        ..spec(port)
+    }
 }
 
 pub fn register_in(service: ServiceKey, id: &str, spec: RegistrationSpec) -> Command {
@@ -54,7 +68,11 @@ pub fn register(id: &str, spec: RegistrationSpec) -> Command {
 }
 
 pub fn deregister(id: &str) -> Command {
-    Command::Deregister { service: service(), id: InstanceId::new(id).unwrap(), owner: None }
+    Command::Deregister {
+        service: service(),
+        id: InstanceId::new(id).unwrap(),
+        owner: None,
+    }
 }
 
 pub fn said(key: InstanceKey, state: CheckState) -> Command {
@@ -72,7 +90,9 @@ pub fn said(key: InstanceKey, state: CheckState) -> Command {
 pub fn seeds(of: u64) -> Box<dyn FnMut() -> Seed + Send> {
     let mut state = of.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     Box::new(move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         Seed((u128::from(state) << 64) | u128::from(state.rotate_left(17)))
     })
 }
@@ -81,7 +101,6 @@ pub struct Harness {
     pub registry: Registry,
     pub snapshots: Snapshots,
     pub clock: Arc<ManualClock>,
-    pub journal: Arc<MemoryJournal>,
     pub timekeeper: Timekeeper,
     tasks: JoinSet<()>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -89,23 +108,35 @@ pub struct Harness {
 
 impl Harness {
     pub async fn over(store: Arc<dyn Store>, clock: Arc<ManualClock>, seed: u64) -> Self {
-        let journal = Arc::new(MemoryJournal::new(10_000));
         let parts = Parts {
             store,
-            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            journal: Arc::new(MemoryJournal::new(10_000)),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ownership: Arc::new(SoleOwner),
             projections: Vec::new(),
             policy: Policy::default(),
             seeds: seeds(seed),
         };
-        let Opened { registry, writer, timekeeper, snapshots, .. } = Registry::open(parts).await.unwrap();
+        let Opened {
+            registry,
+            writer,
+            timekeeper,
+            snapshots,
+            ..
+        } = Registry::open(parts).await.unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(async move {
             drop(stopped.await);
         }));
-        Self { registry, snapshots, clock, journal, timekeeper, tasks, stop: Some(stop) }
+        Self {
+            registry,
+            snapshots,
+            clock,
+            timekeeper,
+            tasks,
+            stop: Some(stop),
+        }
     }
 
     pub async fn apply(&self, command: Command) -> Result<Applied, RegistryError> {
@@ -113,14 +144,20 @@ impl Harness {
     }
 
     pub async fn beat(&self, id: &str) -> Result<waypost_core::Beat, RegistryError> {
-        self.registry.heartbeat(&everything(), &key(id), None, None).await
+        self.registry
+            .heartbeat(&everything(), &key(id), None, None)
+            .await
     }
 
     /// Returns when everything found so far is committed and published.
     pub async fn settle(&self) {
         for _ in 0..3 {
             let nobody = InstanceId::new("nobody").unwrap();
-            let barrier = Command::Deregister { service: service(), id: nobody, owner: None };
+            let barrier = Command::Deregister {
+                service: service(),
+                id: nobody,
+                owner: None,
+            };
             drop(self.apply(barrier).await);
         }
     }
@@ -150,14 +187,21 @@ impl Harness {
 
     pub fn rotation(&self) -> Vec<String> {
         let snapshot = self.snapshots.latest();
-        let Some(state) = snapshot.service(&service()) else { return Vec::new() };
-        state.rotation().instances().iter().map(|i| i.key().id.to_string()).collect()
+        let Some(state) = snapshot.service(&service()) else {
+            return Vec::new();
+        };
+        state
+            .rotation()
+            .instances()
+            .iter()
+            .map(|i| i.key().id.to_string())
+            .collect()
     }
 
     /// Stops the writer in order.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
-            drop(stop.send(()));
+            stop.send(()).unwrap();
         }
         while self.tasks.join_next().await.is_some() {}
     }
@@ -170,5 +214,9 @@ impl Harness {
 }
 
 pub fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test)
 }

@@ -6,24 +6,46 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use waypost_core::{
-    Check, CheckId, CheckKind, CheckState, Clock, Command, Epoch, Health, InstanceKey, LeaseState, ManualClock,
-    MemoryStore, Mode, ModeSetting, RegistrationId, RegistrationSpec, SWEEP_INTERVAL, ServiceChange, ServiceKey, Tags,
-    Tier, text,
+    Check, CheckId, CheckKind, CheckState, Clock, Command, Epoch, Health, InstanceKey, LeaseState,
+    ManualClock, MemoryStore, Mode, ModeSetting, RegistrationId, RegistrationSpec, SWEEP_INTERVAL,
+    ServiceChange, ServiceKey, Tags, Tier, text,
 };
 
-use crate::harness::{Harness, START, deregister, everything, key, leased, register, run, said, service, spec};
+use crate::harness::{
+    Harness, START, deregister, everything, key, leased, register, run, said, service, spec,
+};
 
 const REMOVE_AFTER: u64 = 20_000;
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Register { who: usize, lease: Option<u8>, checked: bool, port: u8, tag: bool },
-    Deregister { who: usize },
-    Beat { who: usize, stale: bool },
-    Say { who: usize, state: u8 },
-    SetMode { who: usize, mode: u8, seconds: Option<u8> },
-    Pass { quarters: u8 },
+    Register {
+        who: usize,
+        lease: Option<u8>,
+        checked: bool,
+        port: u8,
+        tag: bool,
+    },
+    Deregister {
+        who: usize,
+    },
+    Beat {
+        who: usize,
+        stale: bool,
+    },
+    Say {
+        who: usize,
+        state: u8,
+    },
+    SetMode {
+        who: usize,
+        mode: u8,
+        seconds: Option<u8>,
+    },
+    Pass {
+        quarters: u8,
+    },
     Restart,
 }
 
@@ -95,16 +117,26 @@ impl Model {
             None => Lease::None,
             Some(seconds) => Lease::Running(self.now + u64::from(seconds) * 1_000),
         };
-        let kept = self.entries.get(&who).filter(|old| (old.shape.1, old.shape.2) == (shape.1, shape.2));
+        let kept = self
+            .entries
+            .get(&who)
+            .filter(|old| (old.shape.1, old.shape.2) == (shape.1, shape.2));
         let (said, ever) = kept.map_or((None, false), |old| (old.said, old.ever_healthy));
-        let mut entry = Entry { shape, lease, said, ever_healthy: ever };
+        let mut entry = Entry {
+            shape,
+            lease,
+            said,
+            ever_healthy: ever,
+        };
         entry.note_health();
         self.entries.insert(who, entry);
     }
 
     fn beat(&mut self, who: usize) -> bool {
         let now = self.now;
-        let Some(entry) = self.entries.get_mut(&who) else { return false };
+        let Some(entry) = self.entries.get_mut(&who) else {
+            return false;
+        };
         if let Some(seconds) = entry.shape.0 {
             entry.lease = Lease::Running(now + u64::from(seconds) * 1_000);
             entry.note_health();
@@ -114,7 +146,11 @@ impl Model {
 
     fn sweep(&mut self) {
         let now = self.now;
-        let leases = self.entries.values().filter(|entry| entry.shape.0.is_some()).count();
+        let leases = self
+            .entries
+            .values()
+            .filter(|entry| entry.shape.0.is_some())
+            .count();
         let due: Vec<usize> = self
             .entries
             .iter()
@@ -124,8 +160,12 @@ impl Model {
         // Those that were held once end whatever else happens, and count before the fresh ones are judged.
         for entry in self.entries.values_mut() {
             if matches!(entry.lease, Lease::Suspect(deadline) if deadline <= now) {
-                entry.lease = Lease::Over { since: now, removed_at: now + REMOVE_AFTER };
-                self.ends.push(now + u64::from(entry.shape.0.unwrap_or(0)) * 1_000);
+                entry.lease = Lease::Over {
+                    since: now,
+                    removed_at: now + REMOVE_AFTER,
+                };
+                self.ends
+                    .push(now + u64::from(entry.shape.0.unwrap_or(0)) * 1_000);
             }
         }
         self.ends.retain(|until| *until > now);
@@ -137,7 +177,10 @@ impl Model {
             if holds {
                 entry.lease = Lease::Suspect(now + length);
             } else {
-                entry.lease = Lease::Over { since: now, removed_at: now + REMOVE_AFTER };
+                entry.lease = Lease::Over {
+                    since: now,
+                    removed_at: now + REMOVE_AFTER,
+                };
                 self.ends.push(now + length);
             }
         }
@@ -169,7 +212,9 @@ impl Model {
             let length = u64::from(entry.shape.0.unwrap_or(0)) * 1_000;
             match &mut entry.lease {
                 Lease::None => {}
-                Lease::Running(deadline) | Lease::Suspect(deadline) => *deadline = self.now + length,
+                Lease::Running(deadline) | Lease::Suspect(deadline) => {
+                    *deadline = self.now + length
+                }
                 Lease::Over { removed_at, .. } => {
                     let left = removed_at.saturating_sub(self.now).max(length);
                     *removed_at = self.now + left;
@@ -180,7 +225,11 @@ impl Model {
 
     fn tier(&self, who: usize) -> Tier {
         let entry = &self.entries[&who];
-        if self.modes.get(&who).is_some_and(|(mode, _)| *mode != Mode::Active) {
+        if self
+            .modes
+            .get(&who)
+            .is_some_and(|(mode, _)| *mode != Mode::Active)
+        {
             return Tier::Out;
         }
         match (entry.health(), &entry.lease) {
@@ -192,8 +241,16 @@ impl Model {
     }
 
     fn rotation(&self) -> Vec<String> {
-        let tiers: Vec<(usize, Tier)> = self.entries.keys().map(|who| (*who, self.tier(*who))).collect();
-        let best = tiers.iter().map(|(_, tier)| *tier).filter(|tier| *tier <= Tier::Suspect).min();
+        let tiers: Vec<(usize, Tier)> = self
+            .entries
+            .keys()
+            .map(|who| (*who, self.tier(*who)))
+            .collect();
+        let best = tiers
+            .iter()
+            .map(|(_, tier)| *tier)
+            .filter(|tier| *tier <= Tier::Suspect)
+            .min();
         let chosen = tiers.iter().filter(|(_, tier)| Some(*tier) == best);
         chosen.map(|(who, _)| IDS[*who].to_owned()).collect()
     }
@@ -205,9 +262,21 @@ fn shaped(lease: Option<u8>, checked: bool, port: u8, tag: bool) -> Registration
         Some(seconds) => leased(port.into(), seconds.into()),
     };
     let check = Check::new(CheckId::new("said").unwrap(), CheckKind::Reported);
-    let checks = if checked { Arc::from([check]) } else { Arc::default() };
-    let tags = if tag { Tags::new(["t"]).unwrap() } else { Tags::default() };
-    RegistrationSpec { checks, tags, ..base }
+    let checks = if checked {
+        Arc::from([check])
+    } else {
+        Arc::default()
+    };
+    let tags = if tag {
+        Tags::new(["t"]).unwrap()
+    } else {
+        Tags::default()
+    };
+    RegistrationSpec {
+        checks,
+        tags,
+        ..base
+    }
 }
 
 struct World {
@@ -225,10 +294,27 @@ impl World {
         let clock = Arc::new(ManualClock::new(START));
         let harness = Harness::over(store.clone(), clock.clone(), 1).await;
         let remove_after_seconds = Some(u32::try_from(REMOVE_AFTER / 1_000).unwrap());
-        let change = ServiceChange { remove_after_seconds, ..ServiceChange::default() };
-        let service = waypost_core::ServiceSpec { key: service(), change, request_id: None };
-        harness.apply(Command::CreateService(service)).await.unwrap();
-        Self { store, clock, harness: Some(harness), model: Model::default(), old: BTreeMap::new(), starts: 1 }
+        let change = ServiceChange {
+            remove_after_seconds,
+            ..ServiceChange::default()
+        };
+        let service = waypost_core::ServiceSpec {
+            key: service(),
+            change,
+            request_id: None,
+        };
+        harness
+            .apply(Command::CreateService(service))
+            .await
+            .unwrap();
+        Self {
+            store,
+            clock,
+            harness: Some(harness),
+            model: Model::default(),
+            old: BTreeMap::new(),
+            starts: 1,
+        }
     }
 
     fn harness(&mut self) -> &mut Harness {
@@ -237,7 +323,13 @@ impl World {
 
     async fn take(&mut self, step: &Step) {
         match *step {
-            Step::Register { who, lease, checked, port, tag } => {
+            Step::Register {
+                who,
+                lease,
+                checked,
+                port,
+                tag,
+            } => {
                 if let Some(instance) = self.harness().instance(IDS[who]) {
                     self.old.insert(who, instance.registration_id());
                 }
@@ -251,9 +343,21 @@ impl World {
             }
             Step::Beat { who, stale } => self.beat(who, stale).await,
             Step::Say { who, state } => {
-                let state = [CheckState::Passing, CheckState::Warning, CheckState::Failing][usize::from(state)];
-                let done = self.harness().apply(said(key(IDS[who]), state)).await.is_ok();
-                let entry = self.model.entries.get_mut(&who).filter(|entry| entry.shape.1);
+                let state = [
+                    CheckState::Passing,
+                    CheckState::Warning,
+                    CheckState::Failing,
+                ][usize::from(state)];
+                let done = self
+                    .harness()
+                    .apply(said(key(IDS[who]), state))
+                    .await
+                    .is_ok();
+                let entry = self
+                    .model
+                    .entries
+                    .get_mut(&who)
+                    .filter(|entry| entry.shape.1);
                 assert_eq!(done, entry.is_some());
                 if let Some(entry) = entry {
                     entry.said = Some(state);
@@ -271,7 +375,8 @@ impl World {
             Step::Restart => {
                 self.harness.take().unwrap().kill().await;
                 self.starts += 1;
-                let harness = Harness::over(self.store.clone(), self.clock.clone(), self.starts).await;
+                let harness =
+                    Harness::over(self.store.clone(), self.clock.clone(), self.starts).await;
                 self.harness = Some(harness);
                 self.model.restart();
             }
@@ -281,8 +386,15 @@ impl World {
     async fn beat(&mut self, who: usize, stale: bool) {
         let instance = InstanceKey { ..key(IDS[who]) };
         let old = self.old.get(&who).copied().filter(|_| stale);
-        let current = self.harness().instance(IDS[who]).map(|instance| instance.registration_id());
-        let done = self.harness().registry.heartbeat(&everything(), &instance, old, None).await;
+        let current = self
+            .harness()
+            .instance(IDS[who])
+            .map(|instance| instance.registration_id());
+        let done = self
+            .harness()
+            .registry
+            .heartbeat(&everything(), &instance, old, None)
+            .await;
         if old.is_some() && old != current {
             assert!(done.is_err(), "a beat of an earlier registration was taken");
         } else {
@@ -307,7 +419,10 @@ impl World {
             })
         });
         let known = self.model.entries.contains_key(&who) || self.model.modes.contains_key(&who);
-        let command = Command::SetMode { key: key(IDS[who]), setting };
+        let command = Command::SetMode {
+            key: key(IDS[who]),
+            setting,
+        };
         assert_eq!(self.harness().apply(command).await.is_ok(), known);
         if known && mode == Mode::Active {
             self.model.modes.remove(&who);
@@ -321,8 +436,17 @@ impl World {
         let snapshot = self.harness().snapshots.latest();
         let service: ServiceKey = service();
         let state = snapshot.service(&service).unwrap();
-        let shown: Vec<String> = state.instances().iter().map(|i| i.key().id.to_string()).collect();
-        let expected: Vec<String> = self.model.entries.keys().map(|who| IDS[*who].to_owned()).collect();
+        let shown: Vec<String> = state
+            .instances()
+            .iter()
+            .map(|i| i.key().id.to_string())
+            .collect();
+        let expected: Vec<String> = self
+            .model
+            .entries
+            .keys()
+            .map(|who| IDS[*who].to_owned())
+            .collect();
         assert_eq!(shown, expected, "who is registered");
         for (who, entry) in &self.model.entries {
             let instance = state.instance(&key(IDS[*who])).unwrap();
@@ -331,11 +455,23 @@ impl World {
             let same = match (&entry.lease, instance.verdict().lease) {
                 (Lease::None, LeaseState::None) | (Lease::Running(_), LeaseState::Running) => true,
                 (Lease::Suspect(_), LeaseState::Suspect { .. }) => true,
-                (Lease::Over { since, .. }, LeaseState::Over { since: shown }) => shown.0 - START.0 == *since,
+                (Lease::Over { since, .. }, LeaseState::Over { since: shown }) => {
+                    shown.0 - START.0 == *since
+                }
                 _ => false,
             };
-            assert!(same, "lease of {}: {:?} and {:?}", IDS[*who], entry.lease, instance.verdict().lease);
-            let mode = self.model.modes.get(who).map_or(Mode::Active, |(mode, _)| *mode);
+            assert!(
+                same,
+                "lease of {}: {:?} and {:?}",
+                IDS[*who],
+                entry.lease,
+                instance.verdict().lease
+            );
+            let mode = self
+                .model
+                .modes
+                .get(who)
+                .map_or(Mode::Active, |(mode, _)| *mode);
             assert_eq!(instance.mode(), mode);
             assert_eq!(instance.tier(), self.model.tier(*who));
         }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_core::{
-    Attributes, CheckState, Command, Epoch, ErrorKind, Health, LeaseState, ManualClock, MemoryStore, Mode, ModeSetting,
-    Outcome, Owner, RegistrationSpec, ServiceChange, Tier, text,
+    Attributes, CheckState, Command, Epoch, ErrorKind, Health, LeaseState, ManualClock,
+    MemoryStore, Mode, ModeSetting, Outcome, Owner, RegistrationSpec, ServiceChange, Tier, text,
 };
 
 use crate::harness::{
-    Harness, START, deregister, everything, key, leased, register, reported, run, said, service, spec,
+    Harness, START, deregister, everything, key, leased, register, reported, run, said, service,
+    spec,
 };
 
 async fn harness() -> Harness {
@@ -54,7 +55,10 @@ fn registering_the_same_again_moves_no_revision_and_renews_the_lease() {
         let first = harness.apply(register("a", leased(80, 10))).await.unwrap();
         harness.pass(seconds(8)).await;
         let again = harness.apply(register("a", leased(80, 10))).await.unwrap();
-        assert_eq!((again.outcome, again.revision), (Outcome::Unchanged, first.revision));
+        assert_eq!(
+            (again.outcome, again.revision),
+            (Outcome::Unchanged, first.revision)
+        );
         harness.pass(seconds(8)).await;
         assert_eq!(harness.rotation(), ["a"]);
         harness.pass(seconds(3)).await;
@@ -105,7 +109,10 @@ fn a_beat_of_an_earlier_registration_keeps_nothing_alive() {
         let old = harness.instance("a").unwrap().registration_id();
         harness.apply(register("a", leased(81, 10))).await.unwrap();
         harness.pass(seconds(8)).await;
-        let refused = harness.registry.heartbeat(&everything(), &key("a"), Some(old), None).await;
+        let refused = harness
+            .registry
+            .heartbeat(&everything(), &key("a"), Some(old), None)
+            .await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
         harness.pass(seconds(3)).await;
         assert_eq!(harness.rotation(), [""; 0]);
@@ -117,7 +124,10 @@ fn changed_tags_keep_the_verdict_and_a_changed_port_drops_it() {
     run(async {
         let harness = harness().await;
         harness.apply(register("a", reported(80))).await.unwrap();
-        harness.apply(said(key("a"), CheckState::Passing)).await.unwrap();
+        harness
+            .apply(said(key("a"), CheckState::Passing))
+            .await
+            .unwrap();
         let tagged = RegistrationSpec {
             attributes: Attributes::new([("version", "2")]).unwrap(),
             ..reported(80)
@@ -150,7 +160,10 @@ fn an_operators_mode_survives_registering_again_and_a_removal() {
     run(async {
         let harness = harness().await;
         harness.apply(register("a", spec(80))).await.unwrap();
-        let mode = Command::SetMode { key: key("a"), setting: setting(Mode::Maintenance, None) };
+        let mode = Command::SetMode {
+            key: key("a"),
+            setting: setting(Mode::Maintenance, None),
+        };
         harness.apply(mode).await.unwrap();
         assert_eq!(harness.rotation(), [""; 0]);
         harness.apply(register("a", spec(81))).await.unwrap();
@@ -162,22 +175,41 @@ fn an_operators_mode_survives_registering_again_and_a_removal() {
 }
 
 #[test]
-fn an_operators_drain_becomes_maintenance_at_its_deadline_and_a_process_drain_ends_with_its_registration() {
+fn an_operators_drain_becomes_maintenance_at_its_deadline_and_a_process_drain_ends_with_its_registration()
+ {
     run(async {
         let mut harness = harness().await;
         harness.apply(register("a", spec(80))).await.unwrap();
         let drain = setting(Mode::Draining, Some(5));
-        harness.apply(Command::SetMode { key: key("a"), setting: drain }).await.unwrap();
+        harness
+            .apply(Command::SetMode {
+                key: key("a"),
+                setting: drain,
+            })
+            .await
+            .unwrap();
         harness.pass(seconds(7)).await;
         assert_eq!(harness.instance("a").unwrap().mode(), Mode::Maintenance);
-        harness.apply(Command::SetMode { key: key("a"), setting: None }).await.unwrap();
+        harness
+            .apply(Command::SetMode {
+                key: key("a"),
+                setting: None,
+            })
+            .await
+            .unwrap();
         let own = harness.instance("a").unwrap().registration_id();
         let process = ModeSetting {
             process: Some(own),
             ..ModeSetting::clone(&setting(Mode::Draining, None).unwrap())
         };
         let process = Some(Arc::new(process));
-        harness.apply(Command::SetMode { key: key("a"), setting: process }).await.unwrap();
+        harness
+            .apply(Command::SetMode {
+                key: key("a"),
+                setting: process,
+            })
+            .await
+            .unwrap();
         assert_eq!(harness.rotation(), [""; 0]);
         harness.apply(register("a", spec(81))).await.unwrap();
         assert_eq!(harness.rotation(), ["a"]);
@@ -191,19 +223,45 @@ fn a_failed_instance_is_served_only_when_none_is_left_and_the_service_says_fail_
         harness.apply(register("a", reported(80))).await.unwrap();
         harness.apply(register("b", reported(81))).await.unwrap();
         for id in ["a", "b"] {
-            harness.apply(said(key(id), CheckState::Passing)).await.unwrap();
+            harness
+                .apply(said(key(id), CheckState::Passing))
+                .await
+                .unwrap();
         }
-        harness.apply(said(key("a"), CheckState::Failing)).await.unwrap();
+        harness
+            .apply(said(key("a"), CheckState::Failing))
+            .await
+            .unwrap();
         assert_eq!(harness.rotation(), ["b"]);
-        harness.apply(said(key("b"), CheckState::Failing)).await.unwrap();
+        harness
+            .apply(said(key("b"), CheckState::Failing))
+            .await
+            .unwrap();
         assert_eq!(harness.rotation(), [""; 0]);
-        let change = ServiceChange { fail_open: Some(true), ..ServiceChange::default() };
-        let open = Command::UpdateService { key: service(), change, expected: None };
+        let change = ServiceChange {
+            fail_open: Some(true),
+            ..ServiceChange::default()
+        };
+        let open = Command::UpdateService {
+            key: service(),
+            change,
+            expected: None,
+        };
         harness.apply(open).await.unwrap();
         assert_eq!(harness.rotation(), ["a", "b"]);
         let mode = setting(Mode::Maintenance, None);
-        harness.apply(Command::SetMode { key: key("a"), setting: mode }).await.unwrap();
-        assert_eq!(harness.rotation(), ["b"], "maintenance is out, never by fail-open");
+        harness
+            .apply(Command::SetMode {
+                key: key("a"),
+                setting: mode,
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            harness.rotation(),
+            ["b"],
+            "maintenance is out, never by fail-open"
+        );
     });
 }
 
@@ -212,13 +270,19 @@ fn when_many_leases_end_at_once_they_are_held_as_suspect_for_one_lease_and_serve
     run(async {
         let mut harness = harness().await;
         for port in 1..=8u16 {
-            harness.apply(register(&format!("i{port}"), leased(port, 10))).await.unwrap();
+            harness
+                .apply(register(&format!("i{port}"), leased(port, 10)))
+                .await
+                .unwrap();
         }
         harness.pass(seconds(9)).await;
         harness.beat("i1").await.unwrap();
         harness.pass(seconds(3)).await;
         let suspect = harness.instance("i2").unwrap();
-        assert!(matches!(suspect.verdict().lease, LeaseState::Suspect { .. }), "{suspect:?}");
+        assert!(
+            matches!(suspect.verdict().lease, LeaseState::Suspect { .. }),
+            "{suspect:?}"
+        );
         assert_eq!(suspect.tier(), Tier::Suspect);
         assert_eq!(harness.rotation(), ["i1"]);
         harness.beat("i2").await.unwrap();
@@ -236,7 +300,10 @@ fn nothing_ends_because_the_process_did_not_run() {
         harness.pass(seconds(1)).await;
         harness.freeze(seconds(3_600)).await;
         let instance = harness.instance("a").unwrap();
-        assert!(matches!(instance.verdict().lease, LeaseState::Suspect { .. }));
+        assert!(matches!(
+            instance.verdict().lease,
+            LeaseState::Suspect { .. }
+        ));
         assert_eq!(harness.rotation(), ["a"]);
         harness.beat("a").await.unwrap();
         assert_eq!(harness.instance("a").unwrap().tier(), Tier::Fit);
@@ -250,7 +317,9 @@ fn a_wall_clock_that_jumps_a_day_either_way_ends_no_lease() {
         harness.apply(register("a", leased(80, 60))).await.unwrap();
         harness.clock.set_wall(START.after(seconds(86_400)));
         harness.pass(seconds(5)).await;
-        harness.clock.set_wall(waypost_core::Timestamp(START.0 - 86_400_000));
+        harness
+            .clock
+            .set_wall(waypost_core::Timestamp(START.0 - 86_400_000));
         harness.pass(seconds(5)).await;
         assert_eq!(harness.rotation(), ["a"]);
     });
@@ -264,7 +333,10 @@ fn after_a_restart_everything_keeps_its_verdict_and_gets_a_whole_lease() {
         let mut harness = Harness::over(store.clone(), clock.clone(), 1).await;
         harness.apply(register("a", leased(80, 10))).await.unwrap();
         harness.apply(register("b", reported(81))).await.unwrap();
-        harness.apply(said(key("b"), CheckState::Failing)).await.unwrap();
+        harness
+            .apply(said(key("b"), CheckState::Failing))
+            .await
+            .unwrap();
         harness.pass(seconds(9)).await;
         let before = harness.instance("b").unwrap();
         harness.kill().await;
@@ -284,9 +356,21 @@ fn without_an_owner_the_empty_one_is_meant_else_the_only_one_else_a_conflict_lis
     run(async {
         let harness = harness().await;
         let owned = |owner: &str, port| match register("a", spec(port)) {
-            Command::Register { service, id, spec, defaults, .. } => {
+            Command::Register {
+                service,
+                id,
+                spec,
+                defaults,
+                ..
+            } => {
                 let owner = Some(Owner::new(owner).unwrap());
-                Command::Register { service, id, owner, spec, defaults }
+                Command::Register {
+                    service,
+                    id,
+                    owner,
+                    spec,
+                    defaults,
+                }
             }
             other => other,
         };
@@ -320,10 +404,21 @@ fn an_atomic_step_that_fails_in_its_last_part_changes_nothing() {
     run(async {
         let harness = harness().await;
         let before = harness.snapshots.latest().revision();
-        let all = Command::All(vec![register("a", spec(80)), register("b", spec(81)), deregister("c")]);
-        assert_eq!(harness.apply(all).await.unwrap_err().kind(), ErrorKind::NotFound);
+        let all = Command::All(vec![
+            register("a", spec(80)),
+            register("b", spec(81)),
+            deregister("c"),
+        ]);
+        assert_eq!(
+            harness.apply(all).await.unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
         assert_eq!(harness.snapshots.latest().revision(), before);
-        let all = Command::All(vec![register("a", spec(80)), register("b", spec(81)), deregister("a")]);
+        let all = Command::All(vec![
+            register("a", spec(80)),
+            register("b", spec(81)),
+            deregister("a"),
+        ]);
         harness.apply(all).await.unwrap();
         assert_eq!(harness.rotation(), ["b"]);
     });
@@ -353,19 +448,36 @@ fn what_an_access_may_not_see_is_not_found_and_what_it_may_only_read_is_denied()
             services: waypost_core::Pattern::new(services).unwrap(),
         };
         let access = |grants: Vec<waypost_core::Grant>| {
-            waypost_core::Access::granted("narrow", waypost_core::Dialect::Rest, None, grants.into())
+            waypost_core::Access::granted(
+                "narrow",
+                waypost_core::Dialect::Rest,
+                None,
+                grants.into(),
+            )
         };
         use waypost_core::Verb::{Read, Register};
         let reader = access(vec![grant(&[Read], "*"), grant(&[Register], "db")]);
-        let refused = harness.registry.apply(&reader, deregister("a")).await.unwrap_err();
+        let refused = harness
+            .registry
+            .apply(&reader, deregister("a"))
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Denied);
         let other = access(vec![grant(&[Read, Register], "db*")]);
-        let hidden = harness.registry.apply(&other, deregister("a")).await.unwrap_err();
+        let hidden = harness
+            .registry
+            .apply(&other, deregister("a"))
+            .await
+            .unwrap_err();
         assert_eq!(hidden.kind(), ErrorKind::NotFound);
         let view = harness.registry.view(&other);
         assert!(view.service(&service()).is_err());
         assert_eq!(view.services().count(), 0);
-        let beat = harness.registry.heartbeat(&other, &key("a"), None, None).await.unwrap_err();
+        let beat = harness
+            .registry
+            .heartbeat(&other, &key("a"), None, None)
+            .await
+            .unwrap_err();
         assert_eq!(beat.kind(), ErrorKind::NotFound);
     });
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use waypost_core::{
-    Batch, BoxFuture, ChangeStream, CommitError, Compacted, Epoch, Loaded, ManualClock, MemoryStore, RegistryError, Revision,
-    Scope, Snapshot, Store, StoreError,
+    Batch, BoxFuture, ChangeStream, CommitError, Compacted, Epoch, Loaded, ManualClock,
+    MemoryStore, RegistryError, Revision, Scope, Snapshot, Store, StoreError,
 };
 
 use crate::harness::{Harness, START, deregister, everything, register, run, service, spec};
@@ -15,7 +15,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
@@ -65,14 +68,19 @@ struct Possible(BTreeMap<String, BTreeSet<Option<u16>>>);
 
 impl Possible {
     fn of(&mut self, id: &str) -> &mut BTreeSet<Option<u16>> {
-        self.0.entry(id.to_owned()).or_insert_with(|| BTreeSet::from([None]))
+        self.0
+            .entry(id.to_owned())
+            .or_insert_with(|| BTreeSet::from([None]))
     }
 
     fn check(&mut self, snapshot: &Snapshot, context: &str) {
         for (id, possible) in &mut self.0 {
             let instance = snapshot.instance(&crate::harness::key(id));
             let port = instance.map(|instance| instance.registration().spec.port().unwrap().number);
-            assert!(possible.contains(&port), "{context}: {id} is at {port:?}, possible were {possible:?}");
+            assert!(
+                possible.contains(&port),
+                "{context}: {id} is at {port:?}, possible were {possible:?}"
+            );
             *possible = BTreeSet::from([port]);
         }
     }
@@ -86,9 +94,17 @@ async fn live_and_die(
     seed: u64,
     possible: &mut Possible,
 ) {
-    let crash = if random.below(2) == 0 { Crash::BeforeCommit } else { Crash::AfterCommitBeforePublish };
+    let crash = if random.below(2) == 0 {
+        Crash::BeforeCommit
+    } else {
+        Crash::AfterCommitBeforePublish
+    };
     let commits_left = AtomicU64::new(1 + random.below(12));
-    let mortal = Arc::new(Mortal { inner: store.clone(), commits_left, crash });
+    let mortal = Arc::new(Mortal {
+        inner: store.clone(),
+        commits_left,
+        crash,
+    });
     let harness = Harness::over(mortal.clone(), Arc::clone(clock), seed).await;
     possible.check(&harness.snapshots.latest(), "after the restart");
     for _ in 0..40 {
@@ -106,7 +122,10 @@ async fn live_and_die(
         match answer {
             Some(Ok(_)) => *possible.of(&id) = BTreeSet::from([wanted]),
             Some(Err(RegistryError::NotFound { .. })) => {
-                assert!(possible.of(&id).contains(&None), "{id} was not found, but it was acknowledged");
+                assert!(
+                    possible.of(&id).contains(&None),
+                    "{id} was not found, but it was acknowledged"
+                );
             }
             Some(Err(error)) => panic!("{error}"),
             None => {
@@ -148,7 +167,11 @@ fn shown(snapshot: &Snapshot) -> Vec<String> {
     for state in snapshot.services() {
         all.push(format!("{} {}", state.service().key, state.revision()));
         for instance in state.instances() {
-            all.push(format!("{:?} {:?}", instance.registration(), instance.verdict()));
+            all.push(format!(
+                "{:?} {:?}",
+                instance.registration(),
+                instance.verdict()
+            ));
         }
     }
     all
@@ -177,7 +200,9 @@ fn two_writers_over_one_store_end_equal_and_lose_no_acknowledged_write() {
                 let (left, right) = tokio::join!(left, right);
                 for answer in [left, right] {
                     match answer {
-                        Ok(applied) if applied.outcome != waypost_core::Outcome::Unchanged => acknowledged += 1,
+                        Ok(applied) if applied.outcome != waypost_core::Outcome::Unchanged => {
+                            acknowledged += 1
+                        }
                         Ok(_) | Err(RegistryError::NotFound { .. }) => {}
                         Err(error) => panic!("{error}"),
                     }
@@ -185,15 +210,24 @@ fn two_writers_over_one_store_end_equal_and_lose_no_acknowledged_write() {
             }
             let latest = store.load().await.unwrap().revision;
             for harness in [&one, &two] {
-                let mut watch = harness.registry.watch(&everything(), Scope::All, Revision::ZERO);
+                let mut watch = harness
+                    .registry
+                    .watch(&everything(), Scope::All, Revision::ZERO);
                 while watch.next().await.unwrap().position().revision < latest {}
             }
-            assert_eq!(shown(&one.snapshots.latest()), shown(&two.snapshots.latest()), "seed {seed}");
+            assert_eq!(
+                shown(&one.snapshots.latest()),
+                shown(&two.snapshots.latest()),
+                "seed {seed}"
+            );
             // Every acknowledged change has a revision of its own, and there are no others.
             assert_eq!(latest.0, acknowledged, "seed {seed}");
             one.stop().await;
             let fresh = Harness::over(store, clock, 99).await;
-            assert_eq!(shown(&fresh.snapshots.latest()), shown(&two.snapshots.latest()));
+            assert_eq!(
+                shown(&fresh.snapshots.latest()),
+                shown(&two.snapshots.latest())
+            );
             assert!(fresh.snapshots.latest().service(&service()).is_some());
         });
     }

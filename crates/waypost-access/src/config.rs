@@ -1,0 +1,122 @@
+//! The `[access]` section and the rules that hold at start-up.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// Shortest secret that is taken.
+const SECRET_BYTES_MIN: usize = 8;
+/// Longest secret that is taken: it has to fit into a header beside others.
+const SECRET_BYTES_MAX: usize = 1_024;
+/// Secrets that stand in documentation and in everybody's word lists. Nacos shipped with a default secret and was
+/// taken over by it for years (CVE-2021-29441 and what followed), so these refuse the start.
+const KNOWN_SECRETS: [&str; 16] = [
+    "your-secret-key",
+    "your-secret",
+    "your_secret_key",
+    "yoursecretkey",
+    "my-secret-key",
+    "secret-key",
+    "secretkey",
+    "supersecret",
+    "changeme",
+    "change-me",
+    "change_me",
+    "password",
+    "password1",
+    "12345678",
+    "123456789",
+    "service-discovery-secret",
+];
+
+/// Who may use the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// The one token that allows everything, sent as `Authorization: Bearer <token>`: source 003's
+    /// `SERVICE_DISCOVERY_SECRET`. 8 to 1,024 visible ASCII characters that no documentation prints.
+    pub shared_secret: Option<Secret>,
+    /// Whether requests without a token may read although a credential is configured (source 003's clients send
+    /// none on their reads).
+    pub public_reads: bool,
+    /// Whether the server may listen elsewhere than on loopback although no credential is configured.
+    pub allow_anonymous: bool,
+}
+
+/// Why a configuration of access is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// The shared secret could be guessed, or could not be sent.
+    #[error("shared_secret {rule}")]
+    Secret {
+        /// The rule it breaks; the secret itself is not repeated.
+        rule: String,
+    },
+    /// Anybody on the network could do anything.
+    #[error(
+        "listening on {listen} without any credential would let everybody on the network change everything: set a shared secret (SERVICE_DISCOVERY_SECRET), or access.allow_anonymous = true to accept that"
+    )]
+    Open {
+        /// The address asked for.
+        listen: IpAddr,
+    },
+}
+
+impl AccessConfig {
+    /// Says whether any credential is configured.
+    pub fn has_credentials(&self) -> bool {
+        self.shared_secret.is_some()
+    }
+
+    /// Checks the rule that holds for an address to listen on: anonymous access stays on loopback.
+    ///
+    /// # Errors
+    /// [`AccessError::Open`], a sentence for the operator.
+    pub fn startup_check(&self, listen: IpAddr) -> Result<(), AccessError> {
+        if listen.is_loopback() || self.allow_anonymous || self.has_credentials() {
+            Ok(())
+        } else {
+            Err(AccessError::Open { listen })
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`AccessError::Secret`] for a secret that is short, well known, or cannot be sent in a header.
+    pub fn validate(&self) -> Result<(), AccessError> {
+        self.shared_secret.as_ref().map_or(Ok(()), check_secret)
+    }
+}
+
+fn check_secret(secret: &Secret) -> Result<(), AccessError> {
+    let text = secret.expose();
+    let refuse = |rule: String| Err(AccessError::Secret { rule });
+    if text.len() < SECRET_BYTES_MIN {
+        return refuse(format!("must have at least {SECRET_BYTES_MIN} bytes"));
+    }
+    if text.len() > SECRET_BYTES_MAX {
+        return refuse(format!("must have at most {SECRET_BYTES_MAX} bytes"));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return refuse(
+            "must be visible ASCII without spaces, since it is sent in a header".to_owned(),
+        );
+    }
+    if KNOWN_SECRETS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(text))
+    {
+        return refuse(
+            "is one that documentation prints and everybody knows: make one with `openssl rand -hex 32`"
+                .to_owned(),
+        );
+    }
+    let first = text.as_bytes().first();
+    if text.bytes().all(|byte| Some(&byte) == first) {
+        return refuse("must not be one character repeated".to_owned());
+    }
+    Ok(())
+}
