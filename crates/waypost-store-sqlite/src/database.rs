@@ -44,8 +44,7 @@ pub(crate) fn inspect(connection: &Connection, application: i32) -> Result<Conte
 
 /// Sets how the file is written.
 pub(crate) fn prepare(connection: &Connection, synchronous: Synchronous) -> Result<(), Failure> {
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(Failure::Damaged(format!(
             "its write-ahead log cannot be used: the journal mode stays {mode}"

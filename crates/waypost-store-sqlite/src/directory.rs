@@ -37,19 +37,10 @@ impl Directory {
         })
     }
 
-    /// Makes an empty file that only this user can read, if there is none; SQLite gives its log the same mode.
+    /// Makes the file if it is missing, and returns its path.
     pub(crate) fn create_file(&self, name: &str) -> Result<PathBuf, StoreError> {
         let file = self.path.join(name);
-        let made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&file);
-        match made {
-            Ok(_) => self.sync()?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unusable(&file, &error)),
-        }
+        create_private(&file)?;
         Ok(file)
     }
 
@@ -63,9 +54,7 @@ fn take(path: &Path, mut lock: File) -> Result<File, StoreError> {
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
         // The number only makes the message better; the lock itself decides.
-        let read = Read::by_ref(&mut lock)
-            .take(20)
-            .read_to_string(&mut holder);
+        let read = Read::by_ref(&mut lock).take(20).read_to_string(&mut holder);
         let holder = match (read, holder.trim()) {
             (Ok(_), number) if !number.is_empty() => format!("process {number}"),
             _ => "another process".to_owned(),
@@ -81,6 +70,19 @@ fn take(path: &Path, mut lock: File) -> Result<File, StoreError> {
         .and_then(|()| writeln!(lock, "{}", std::process::id()));
     written.map_err(|error| unusable(&path.join(LOCK_FILE), &error))?;
     Ok(lock)
+}
+
+/// Makes an empty file that only this user can read, if there is none; SQLite gives its log the same mode.
+pub(crate) fn create_private(file: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unusable(file, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the directory and syncs each parent that got a new entry.

@@ -47,7 +47,10 @@ type Table<V> = HashMap<Name, V, BuildHasherDefault<Straight>>;
 pub(crate) struct Place([u32; 3]);
 
 impl Place {
-    #[expect(clippy::cast_possible_truncation, reason = "both are below 2^48, which is checked where they are made")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both are below 2^48, which is checked where they are made"
+    )]
     pub(crate) fn new(row: u64, revision: u64) -> Self {
         debug_assert!(row <= NUMBER_MAX && revision <= NUMBER_MAX, "over 48 bits");
         let tops = (((row >> 32) as u32) << 16) | ((revision >> 32) as u32 & 0xffff);
@@ -120,7 +123,11 @@ impl Index {
         };
         let name = self.prefix(kind, parent);
         let count = self.under.entry(name).or_default();
-        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        *count = if more {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
         if *count == 0 {
             self.under.remove(&name);
         }
@@ -138,7 +145,12 @@ impl Index {
     #[expect(clippy::cast_possible_truncation, reason = "a hash is cut in halves")]
     fn hash(&self, value: impl Hash) -> Name {
         let (one, two) = (self.keys.0.hash_one(&value), self.keys.1.hash_one(&value));
-        Name([(one >> 32) as u32, one as u32, (two >> 32) as u32, two as u32])
+        Name([
+            (one >> 32) as u32,
+            one as u32,
+            (two >> 32) as u32,
+            two as u32,
+        ])
     }
 }
 

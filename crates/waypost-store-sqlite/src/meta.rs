@@ -90,9 +90,8 @@ fn number(connection: &Connection, key: &str) -> Result<u64, Failure> {
         })
         .map_err(|error| match error {
             rusqlite::Error::QueryReturnedNoRows => damaged("is missing"),
-            rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..) => {
-                damaged("is not a number")
-            }
+            rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..) => damaged("is not a number"),
             other => Failure::Sqlite(other),
         })?;
     if checksum::of_number(key, value) != crc {

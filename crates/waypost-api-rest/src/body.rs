@@ -1,0 +1,183 @@
+//! Request bodies: JSON objects, read with an eye on what is wrong with them.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use waypost_core::RegistryError;
+use waypost_http::Request;
+
+use crate::error::{Problem, Refusal};
+
+/// How deep arrays and objects may nest.
+const DEPTH_MAX: usize = 32;
+
+/// Reads the body of a request as a JSON object.
+pub(crate) async fn read_json<T: DeserializeOwned>(request: &mut Request) -> Result<T, Refusal> {
+    let bytes = request.read_body().await?;
+    parse(&bytes)
+}
+
+/// Reads the body as a JSON object; an empty body stands for an empty object.
+pub(crate) async fn read_json_or_empty<T: DeserializeOwned>(
+    request: &mut Request,
+) -> Result<T, Refusal> {
+    let bytes = request.read_body().await?;
+    parse(if bytes.is_empty() { b"{}" } else { &bytes })
+}
+
+/// Reads `bytes` as a JSON object.
+///
+/// What is no JSON text is `400`; JSON that does not fit is `422` and names the field, its value and the rule.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Err(Problem::unreadable("must be UTF-8").into());
+    };
+    check_depth(bytes)?;
+    // A struct would also be read from an array of its fields.
+    if !text.trim_start().starts_with(['{', '[']) || text.trim_start().starts_with('[') {
+        return Err(explain_no_object(text));
+    }
+    match serde_json::from_str(text) {
+        Ok(read) => Ok(read),
+        // Read again for the words: what fits is read once only.
+        Err(_) => parse_slowly(text),
+    }
+}
+
+fn explain_no_object(text: &str) -> Refusal {
+    if text.trim().is_empty() {
+        return Problem::unreadable("must be a JSON object, and is empty").into();
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) => RegistryError::invalid("body", shown(&value), "must be a JSON object").into(),
+        Err(error) => Problem::unreadable(format!("must be JSON: {error}")).into(),
+    }
+}
+
+fn parse_slowly<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| Problem::unreadable(format!("must be JSON: {error}")))?;
+    // A member that comes twice counts with its last value, as in the sources' own servers.
+    serde_path_to_error::deserialize(&value).map_err(|error| {
+        let path = error.path().to_string();
+        explain_misfit(&value, &path, &error.inner().to_string()).into()
+    })
+}
+
+/// Turns serde's words into a field, its value and a rule.
+fn explain_misfit(value: &Value, path: &str, message: &str) -> RegistryError {
+    let parent = if path == "." { "" } else { path };
+    let member = |name: &str| {
+        if parent.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{parent}.{name}")
+        }
+    };
+    if let Some((_, name)) = quoted_after(message, "missing field ") {
+        return RegistryError::invalid(member(name), "", "is missing");
+    }
+    if let Some((rest, name)) = quoted_after(message, "unknown field ") {
+        let known = rest
+            .trim_start_matches(", expected one of ")
+            .trim_start_matches(", expected ");
+        let field = if last_segment(parent) == name {
+            parent.to_owned()
+        } else {
+            member(name)
+        };
+        let given = shown_at(value, &field);
+        return RegistryError::invalid(field, given, format!("is not known; known are {known}"));
+    }
+    let field = if parent.is_empty() { "body" } else { parent };
+    RegistryError::invalid(field.to_owned(), shown_at(value, parent), rule_of(message))
+}
+
+/// Splits "missing field `port`, ..." into what follows and the quoted name.
+fn quoted_after<'a>(message: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
+    let (name, rest) = message
+        .strip_prefix(start)?
+        .strip_prefix('`')?
+        .split_once('`')?;
+    Some((rest, name))
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+fn rule_of(message: &str) -> String {
+    if message.starts_with("must ") {
+        return message.to_owned();
+    }
+    let Some((_, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let words = match expected {
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number that is not negative",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a map" => "an object",
+        "a sequence" => "an array",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("must be {words}")
+}
+
+/// Shows the value at a path such as `ports[0].number`; nothing when it is not there.
+fn shown_at(value: &Value, path: &str) -> String {
+    let mut at = value;
+    for segment in path.split('.').filter(|segment| !segment.is_empty()) {
+        let (name, indexes) = segment
+            .split_once('[')
+            .map_or((segment, ""), |(name, rest)| (name, rest));
+        if !name.is_empty() {
+            let Some(next) = at.get(name) else {
+                return String::new();
+            };
+            at = next;
+        }
+        for index in indexes.split('[').filter(|index| !index.is_empty()) {
+            let index = index.trim_end_matches(']').parse::<usize>().ok();
+            let Some(next) = index.and_then(|index| at.get(index)) else {
+                return String::new();
+            };
+            at = next;
+        }
+    }
+    shown(at)
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Counts the nesting before anything is built; brackets in strings do not count.
+fn check_depth(bytes: &[u8]) -> Result<(), Refusal> {
+    let mut depth = 0usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    let rule = format!("must not nest deeper than {DEPTH_MAX} levels");
+                    return Err(Problem::unreadable(rule).into());
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! What every handler works with, and the way in for every request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, ETAG, HOST, IF_NONE_MATCH, ORIGIN};
+use http::{HeaderValue, Method, StatusCode};
+use waypost_access::{Authenticator, PUBLIC_READER};
+use waypost_core::{
+    Access, Dialect, NamespaceName, Registry, RegistryError, ServiceKey, ServiceState, View,
+};
+use waypost_http::{RequestHead, Response, empty, json};
+
+use crate::cache::{Kind, RenderCache, Rendered};
+use crate::config::RestConfig;
+use crate::error::Refusal;
+use crate::metrics::RestMetrics;
+use crate::turns::Turns;
+
+/// What the API is made of.
+#[derive(Debug, Clone)]
+pub struct RestContext {
+    /// The registry.
+    pub registry: Registry,
+    /// Who may do what.
+    pub authenticator: Arc<Authenticator>,
+    /// The section of the configuration.
+    pub config: RestConfig,
+    /// The version that the OpenAPI document shows.
+    pub version: String,
+    /// Where look-ups are counted.
+    pub metrics: RestMetrics,
+}
+
+/// The state behind the handlers.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub(crate) registry: Registry,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) config: RestConfig,
+    pub(crate) metrics: RestMetrics,
+    pub(crate) cache: RenderCache,
+    pub(crate) turns: Turns,
+    pub(crate) openapi: Bytes,
+    pub(crate) docs: Bytes,
+}
+
+impl Rest {
+    /// Says what the sender of a read may see.
+    pub(crate) fn reader(&self, head: &RequestHead, dialect: Dialect) -> Result<Access, Refusal> {
+        let peer = head.peer().ip();
+        Ok(self
+            .authenticator
+            .authenticate(head.bearer(), peer, dialect, true)?)
+    }
+
+    /// Says what the sender of a change may do.
+    pub(crate) fn writer(&self, head: &RequestHead, dialect: Dialect) -> Result<Access, Refusal> {
+        let peer = head.peer().ip();
+        let access = self
+            .authenticator
+            .authenticate(head.bearer(), peer, dialect, false)?;
+        refuse_other_sites(head)?;
+        Ok(access)
+    }
+
+    pub(crate) fn namespace(&self) -> &NamespaceName {
+        &self.config.default_namespace
+    }
+
+    /// Names a service of the default namespace.
+    pub(crate) fn service_key(&self, name: &str) -> Result<ServiceKey, RegistryError> {
+        ServiceKey::new(self.namespace().as_str(), name)
+    }
+
+    /// Finds a service of the default namespace; `None` when it is unknown and its name is legal.
+    pub(crate) fn find<'a>(
+        &self,
+        view: &'a View,
+        name: &str,
+    ) -> Result<Option<&'a Arc<ServiceState>>, RegistryError> {
+        let found = view.service_named(self.namespace().as_str(), name);
+        if found.is_none() {
+            self.service_key(name)?;
+        }
+        Ok(found)
+    }
+
+    /// Returns the cached or new answer about one service.
+    pub(crate) fn rendered(
+        &self,
+        kind: Kind,
+        view: &View,
+        state: &ServiceState,
+        render: impl FnOnce() -> Vec<u8>,
+    ) -> Rendered {
+        let position = view.position_at(state.modified());
+        let now = self.registry.clock().monotonic();
+        let name = state.service().key.name.as_str();
+        self.cache.fetch(kind, name, position, now, render)
+    }
+}
+
+/// Says whether two such readers see the same of everything, so that they may share a rendered list.
+pub(crate) fn reads_everything(access: &Access) -> bool {
+    access.is_everything() || &**access.subject() == PUBLIC_READER
+}
+
+/// A web page of another site must not use the browser's place inside the network: it can send simple requests
+/// anywhere, and on loopback the server asks for no credential. Programs send neither header.
+fn refuse_other_sites(head: &RequestHead) -> Result<(), RegistryError> {
+    let denied = || RegistryError::Denied {
+        subject: "a web page of another site".to_owned(),
+        verb: "change",
+        what: "this registry".to_owned(),
+    };
+    match head.header("sec-fetch-site") {
+        Some("same-origin" | "none") => return Ok(()),
+        Some(_) => return Err(denied()),
+        None => {}
+    }
+    let Some(origin) = head.headers().get(ORIGIN) else {
+        return Ok(());
+    };
+    let host = head.header(HOST.as_str());
+    let same = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"));
+    match (same, host) {
+        (Some((_, origin)), Some(host)) if origin == host => Ok(()),
+        _ => Err(denied()),
+    }
+}
+
+/// Answers with a rendered body, or `304` when the client has what differs in vitals at most.
+pub(crate) fn conditional(head: &RequestHead, rendered: Rendered) -> Response {
+    let Rendered { body, etag, .. } = rendered;
+    let mut response = if is_known(head, &etag) {
+        empty(StatusCode::NOT_MODIFIED)
+    } else {
+        json(StatusCode::OK, body)
+    };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, etag);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Compares weakly (RFC 9110 section 13.1.2).
+fn is_known(head: &RequestHead, etag: &HeaderValue) -> bool {
+    if *head.method() != Method::GET && *head.method() != Method::HEAD {
+        return false;
+    }
+    let Ok(etag) = etag.to_str() else {
+        return false;
+    };
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let sent = head.headers().get_all(IF_NONE_MATCH);
+    sent.iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+}

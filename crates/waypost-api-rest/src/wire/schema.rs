@@ -1,0 +1,48 @@
+//! Schemas of fields that mean the same in every dialect.
+
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+/// An address as a host: the forms the registry takes, a little narrower than the rules it applies.
+const HOST: &str = "^([A-Za-z_][0-9A-Za-z_-]{0,62}(\\.[A-Za-z_][0-9A-Za-z_-]{0,62}){0,2}|((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])|::[0-9a-f]{1,4})$";
+
+fn word() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// An IPv4 address, an IPv6 address or a host name.
+pub(crate) fn host() -> Object {
+    word()
+        .description(Some("IPv4 address, IPv6 address or host name."))
+        .min_length(Some(1))
+        .max_length(Some(253))
+        .pattern(Some(HOST))
+        .build()
+}
+
+/// A map of strings.
+pub(crate) fn attributes() -> Object {
+    let key = word()
+        .min_length(Some(1))
+        .max_length(Some(255))
+        .pattern(Some("^[ -~]+$"));
+    let value = word().max_length(Some(1_024)).pattern(Some("^[ -~]*$"));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(
+            "Free text by key: at most 30 pairs, 5,000 bytes together, no control characters.",
+        ))
+        .property_names(Some(key.build()))
+        .additional_properties(Some(value))
+        .max_properties(Some(30))
+        .build()
+}
+
+/// A port number; the sources' servers take digits in a string too.
+pub(crate) fn lenient_port() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .description(Some("1 to 65535; digits in a string are taken too."))
+        .minimum(Some(1))
+        .maximum(Some(65_535))
+        .build()
+}

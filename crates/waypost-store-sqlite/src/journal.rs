@@ -1,0 +1,150 @@
+//! The journal in a file of its own, written by a thread of its own: what happened must never slow what happens.
+
+mod keeper;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use waypost_core::{
+    BoxFuture, Clock, Journal, JournalEntry, JournalError, JournalFilter, JournalPage, StoreError,
+};
+
+use crate::config::SqliteConfig;
+use keeper::Keeper;
+
+/// Most lines that wait for the file.
+const QUEUED_MAX: usize = 8_192;
+/// Most readers that wait for the file.
+const READERS_MAX: usize = 64;
+/// Longest wait for a page.
+const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Most lines of one page.
+const PAGE_MAX: usize = 1_000;
+
+/// The journal in an SQLite file beside the store. Dropping it writes what is queued.
+pub struct SqliteJournal {
+    /// None only while dropping.
+    sender: Option<SyncSender<Message>>,
+    thread: Option<JoinHandle<()>>,
+    counts: Arc<Counts>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    queued: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+enum Message {
+    Lines(Vec<JournalEntry>),
+    Read(
+        JournalFilter,
+        usize,
+        oneshot::Sender<Result<JournalPage, JournalError>>,
+    ),
+}
+
+impl fmt::Debug for SqliteJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteJournal")
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteJournal {
+    /// Opens the journal in the configured directory. A damaged one is set aside as `journal.sqlite.damaged` with a
+    /// warning, and a new one begun: the journal never keeps a registry from starting.
+    ///
+    /// Open the store first: it makes and locks the directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be written or no thread can be started.
+    pub fn open(config: &SqliteConfig, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let counts = Arc::new(Counts::default());
+        let keeper = Keeper::open(config, Arc::clone(&clock), Arc::clone(&counts))?;
+        // Every message holds at least one line or is a reader's, so the queue cannot be full before the counts are.
+        let (sender, receiver) = sync_channel(QUEUED_MAX + READERS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("waypost-journal".to_owned())
+            .spawn(move || keeper.run(&receiver))
+            .map_err(|error| StoreError(format!("the journal's thread cannot start: {error}")))?;
+        Ok(Self {
+            sender: Some(sender),
+            thread: Some(thread),
+            counts,
+            clock,
+        })
+    }
+
+    /// Returns how many lines were dropped since the start, because too many waited or the disk refused them.
+    pub fn dropped(&self) -> u64 {
+        self.counts.dropped.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, message: Message) -> Result<(), &'static str> {
+        let sender = self.sender.as_ref().ok_or("it is closed")?;
+        sender.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => "too many wait for it",
+            TrySendError::Disconnected(_) => "its thread has ended",
+        })
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn append(&self, entries: Vec<JournalEntry>) {
+        let count = entries.len();
+        if count == 0 {
+            return;
+        }
+        let queued = self.counts.queued.fetch_add(count, Ordering::AcqRel);
+        let room = queued + count <= QUEUED_MAX;
+        if !room || self.send(Message::Lines(entries)).is_err() {
+            self.counts.queued.fetch_sub(count, Ordering::AcqRel);
+            self.counts
+                .dropped
+                .fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Reads through the same queue as the lines, so that it sees everything appended before.
+    fn read(
+        &self,
+        filter: JournalFilter,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<JournalPage, JournalError>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            self.send(Message::Read(filter, limit.min(PAGE_MAX), reply))
+                .map_err(|why| JournalError(why.to_owned()))?;
+            tokio::select! {
+                biased;
+                answer = answer => {
+                    answer.unwrap_or_else(|_| Err(JournalError("its thread has ended".to_owned())))
+                }
+                () = self.clock.sleep(READ_WAIT_MAX) => Err(JournalError(format!(
+                    "the disk did not answer within {} seconds",
+                    READ_WAIT_MAX.as_secs()
+                ))),
+            }
+        })
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        // The thread writes what is queued and ends when nobody can send any more.
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal's thread ended in a panic");
+        }
+    }
+}

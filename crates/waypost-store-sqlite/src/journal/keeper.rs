@@ -1,0 +1,313 @@
+//! The journal's thread: writes lines in groups, keeps the file within its bounds, answers readers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use waypost_core::{
+    Clock, JournalEntry, JournalError, JournalFilter, JournalPage, JournalRecord, Monotonic,
+    ObjectKey, StoreError,
+};
+
+use super::{Counts, Message};
+use crate::config::{SqliteConfig, Synchronous};
+use crate::database::{self, Content};
+use crate::directory::{create_private, unusable};
+use crate::meta::signed;
+use crate::refusal::Failure;
+use crate::wal;
+
+const FILE: &str = "journal.sqlite";
+/// `WAYJ`: marks the journal's file.
+const APPLICATION: i32 = 0x5741_594a;
+const SCHEMA: i32 = 1;
+/// Most lines of one transaction.
+const GROUP_MAX: usize = 1_024;
+/// Lines removed at a time, so that readers never wait long.
+const TRIM_LINES: i64 = 1_024;
+/// Fewer bytes make no journal.
+const BYTES_MIN: u64 = 1_024 * 1_024;
+/// How often old lines are looked for.
+const AGE_INTERVAL: Duration = Duration::from_secs(60);
+
+// AUTOINCREMENT: a sequence number never comes again, also when everything was trimmed; pages go on by it.
+const TABLES: &str = "
+CREATE TABLE line (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    instance TEXT,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX line_instance ON line (instance, sequence) WHERE instance IS NOT NULL;
+";
+
+pub(super) struct Keeper {
+    file: PathBuf,
+    connection: Connection,
+    clock: Arc<dyn Clock>,
+    counts: Arc<Counts>,
+    bytes_max: u64,
+    age_max: Duration,
+    age_due: Monotonic,
+    /// Whether the last write failed: said once and not for each line.
+    failing: bool,
+}
+
+impl Keeper {
+    pub(super) fn open(
+        config: &SqliteConfig,
+        clock: Arc<dyn Clock>,
+        counts: Arc<Counts>,
+    ) -> Result<Self, StoreError> {
+        let file = config.data_dir.join(FILE);
+        Ok(Self {
+            connection: open_or_set_aside(&file)?,
+            age_due: clock.monotonic(),
+            clock,
+            counts,
+            bytes_max: config.journal_bytes_max.max(BYTES_MIN),
+            age_max: Duration::from_secs(u64::from(config.journal_age_days) * 24 * 60 * 60),
+            failing: false,
+            file,
+        })
+    }
+
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        while let Ok(first) = messages.recv() {
+            let mut next = Some(first);
+            let mut lines = Vec::new();
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Lines(more) => lines.extend(more),
+                    Message::Read(filter, limit, reply) => {
+                        self.write(&std::mem::take(&mut lines));
+                        // Nobody waits any more: nothing to do.
+                        drop(reply.send(self.read(&filter, limit)));
+                    }
+                }
+                if lines.len() < GROUP_MAX {
+                    next = messages.try_recv().ok();
+                }
+            }
+            self.write(&lines);
+        }
+        if let Err(failure) = wal::checkpoint_whole(&self.connection) {
+            tracing::warn!(error = %failure, "the journal was not closed in order");
+        }
+    }
+
+    fn write(&mut self, lines: &[JournalEntry]) {
+        if lines.is_empty() {
+            return;
+        }
+        let inserted = self.insert(lines);
+        self.counts.queued.fetch_sub(lines.len(), Ordering::AcqRel);
+        if inserted.is_err() {
+            let dropped = u64::try_from(lines.len()).unwrap_or_default();
+            self.counts.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+        let Err(failure) = inserted.and_then(|()| self.trim()) else {
+            self.failing = false;
+            return;
+        };
+        if !self.failing {
+            let file = self.file.display();
+            tracing::warn!(%file, error = %failure, "the journal cannot be written, lines are dropped");
+        }
+        self.failing = true;
+        if failure.is_damage() {
+            self.begin_anew();
+        }
+    }
+
+    fn insert(&mut self, lines: &[JournalEntry]) -> Result<(), Failure> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO line (at, instance, kind, body) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            for line in lines {
+                let (kind, instance) = match &line.record {
+                    JournalRecord::Changed { .. } => ("changed", None),
+                    JournalRecord::Refused { .. } => ("refused", None),
+                    JournalRecord::Edge { instance, .. } => {
+                        let key = ObjectKey::Registration(instance.clone());
+                        ("edge", Some(key.path()))
+                    }
+                };
+                let body = match serde_json::to_string(line) {
+                    Ok(body) => body,
+                    Err(error) => {
+                        tracing::warn!(%error, "a line of the journal cannot be written as JSON");
+                        continue;
+                    }
+                };
+                insert.execute((signed(line.at.0)?, instance, kind, body))?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Removes the oldest lines while there are too many bytes, and those that are too old.
+    fn trim(&mut self) -> Result<(), Failure> {
+        while self.used_bytes()? > self.bytes_max && self.remove_oldest(i64::MAX)? > 0 {}
+        let now = self.clock.monotonic();
+        if now < self.age_due {
+            return Ok(());
+        }
+        self.age_due = now.after(AGE_INTERVAL);
+        let age = u64::try_from(self.age_max.as_millis()).unwrap_or(u64::MAX);
+        let oldest = signed(self.clock.wall().0.saturating_sub(age))?;
+        while self.remove_oldest(oldest)? > 0 {}
+        Ok(())
+    }
+
+    /// Returns the bytes of the pages in use; freed ones are used again before the file grows.
+    fn used_bytes(&self) -> Result<u64, Failure> {
+        let pragma = |name: &str| -> Result<u64, Failure> {
+            let mut statement = self.connection.prepare_cached(&format!("PRAGMA {name}"))?;
+            let value: i64 = statement.query_row([], |row| row.get(0))?;
+            Ok(value.max(0).unsigned_abs())
+        };
+        let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+        Ok(pages * pragma("page_size")?)
+    }
+
+    fn remove_oldest(&self, before: i64) -> Result<usize, Failure> {
+        let mut remove = self.connection.prepare_cached(
+            "DELETE FROM line WHERE at < ?1
+             AND sequence IN (SELECT sequence FROM line ORDER BY sequence LIMIT ?2)",
+        )?;
+        Ok(remove.execute([before, TRIM_LINES])?)
+    }
+
+    fn read(&mut self, filter: &JournalFilter, limit: usize) -> Result<JournalPage, JournalError> {
+        self.page(filter, limit).map_err(|failure| {
+            if failure.is_damage() {
+                self.begin_anew();
+            }
+            JournalError(failure.to_string())
+        })
+    }
+
+    fn page(&self, filter: &JournalFilter, limit: usize) -> Result<JournalPage, Failure> {
+        let before = filter.before.and_then(|before| i64::try_from(before).ok());
+        let before = before.unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let instance = filter
+            .instance
+            .as_ref()
+            .map(|key| ObjectKey::Registration(key.clone()).path());
+        let mut statement = self.connection.prepare_cached(if instance.is_some() {
+            "SELECT sequence, body FROM line WHERE instance = ?3 AND sequence < ?1
+             ORDER BY sequence DESC LIMIT ?2"
+        } else {
+            "SELECT sequence, body FROM line WHERE sequence < ?1 AND ?3 IS NULL
+             ORDER BY sequence DESC LIMIT ?2"
+        })?;
+        let mut rows = statement.query((before, limit, instance))?;
+        let mut page = JournalPage::new();
+        while let Some(row) = rows.next()? {
+            let (sequence, body): (i64, String) = (row.get(0)?, row.get(1)?);
+            match serde_json::from_str(&body) {
+                Ok(line) => page.push((sequence.max(0).unsigned_abs(), line)),
+                Err(error) => {
+                    tracing::warn!(sequence, %error, "a line of the journal cannot be read");
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// Sets a file aside that turned out to be damaged while it was in use.
+    fn begin_anew(&mut self) {
+        match Connection::open_in_memory() {
+            // Closes the damaged file before it is moved.
+            Ok(nothing) => drop(std::mem::replace(&mut self.connection, nothing)),
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be begun anew");
+                return;
+            }
+        }
+        let anew =
+            set_aside(&self.file, "it is damaged").and_then(|()| open_or_set_aside(&self.file));
+        match anew {
+            Ok(connection) => self.connection = connection,
+            Err(error) => tracing::error!(%error, "the journal cannot be begun anew"),
+        }
+    }
+}
+
+fn open_or_set_aside(file: &Path) -> Result<Connection, StoreError> {
+    create_private(file)?;
+    let why = match open(file) {
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(why)) => why,
+        Err(failure) if failure.is_damage() => failure.to_string(),
+        Err(failure) => return Err(failure.at_open(file)),
+    };
+    set_aside(file, &why)?;
+    create_private(file)?;
+    match open(file) {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(why)) => Err(StoreError(format!("{} {why}", file.display()))),
+        Err(failure) => Err(failure.at_open(file)),
+    }
+}
+
+/// The inner error says why the file is none that this version can go on with.
+fn open(file: &Path) -> Result<Result<Connection, String>, Failure> {
+    let mut connection = database::connect(file)?;
+    match database::inspect(&connection, APPLICATION)? {
+        Content::Foreign(mark) => {
+            return Ok(Err(format!(
+                "is of another program (application id {mark})"
+            )));
+        }
+        Content::Empty => {
+            database::prepare(&connection, Synchronous::Normal)?;
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", SCHEMA)?;
+            transaction.commit()?;
+        }
+        Content::Ours => {
+            let schema: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            if schema != SCHEMA {
+                return Ok(Err(format!(
+                    "has schema {schema}, this Waypost knows {SCHEMA}"
+                )));
+            }
+            database::prepare(&connection, Synchronous::Normal)?;
+            // Looks at both ends of the table: most damage shows at once.
+            connection.query_row("SELECT min(sequence), max(sequence) FROM line", [], |_| {
+                Ok(())
+            })?;
+        }
+    }
+    Ok(Ok(connection))
+}
+
+/// Keeps the latest damaged file, for whoever wants to look into it.
+fn set_aside(file: &Path, why: &str) -> Result<(), StoreError> {
+    tracing::warn!(file = %file.display(), why, "the journal is set aside and a new one begun");
+    for suffix in ["", "-wal"] {
+        let mut from = file.as_os_str().to_owned();
+        from.push(suffix);
+        let mut to = file.as_os_str().to_owned();
+        to.push(".damaged");
+        to.push(suffix);
+        match std::fs::rename(&from, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(file, &error)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,292 @@
+//! The composition root: the only place that knows every crate.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use waypost_access::{Authenticator, ServerKey};
+use waypost_api_rest::{RestContext, RestMetrics};
+use waypost_config::Loaded;
+use waypost_core::{
+    Clock, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy, Registry, Snapshots, SoleOwner, Store,
+    SystemClock, random_seeds,
+};
+use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
+use waypost_health::Checker;
+use waypost_http::{Condition, HttpMetrics, Ops, ReadyReport, Router, Server, Service, ops_routes};
+use waypost_store_sqlite::{SqliteJournal, SqliteStore};
+use waypost_telemetry::BuildLabels;
+
+use crate::config::{Config, StoreKind};
+
+/// Lines that a journal in memory keeps.
+const MEMORY_JOURNAL_LINES: usize = 100_000;
+
+/// Why the server does not start.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    /// The configuration asks for what cannot be.
+    Usage(String),
+    /// The system refuses.
+    Failed(String),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(why) | Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+fn failed(error: impl fmt::Display) -> ServeError {
+    ServeError::Failed(error.to_string())
+}
+
+/// A server that is put together and not yet serving.
+pub(crate) struct Waypost {
+    server: Server,
+    service: Service,
+    writer: JoinHandle<()>,
+    checker: Checker,
+    timekeeper: waypost_core::Timekeeper,
+    engine: Engine,
+    draining: Arc<AtomicBool>,
+    stop_writer: watch::Sender<bool>,
+    needs_credentials: bool,
+}
+
+/// The engine, kept apart from the registry so that it can be closed after the last commit.
+enum Engine {
+    Sqlite(Arc<SqliteStore>),
+    Memory,
+}
+
+struct Storage {
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    engine: Engine,
+    server_key: ServerKey,
+}
+
+/// Puts the server together: sockets are bound early and served late.
+pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError> {
+    let config = &loaded.value;
+    check(loaded)?;
+    let server = Server::bind(&config.http).map_err(failed)?;
+    let on_loopback = server.local_addr().ip().is_loopback();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let storage = open_storage(config, &clock)?;
+    let authenticator = Authenticator::new(&config.access, storage.server_key, on_loopback)
+        .map_err(|error| ServeError::Usage(format!("access.{error}")))?;
+    let authenticator = Arc::new(authenticator);
+    let parts = Parts {
+        store: storage.store,
+        journal: storage.journal,
+        clock,
+        ownership: Arc::new(SoleOwner),
+        projections: Vec::new(),
+        policy: Policy {
+            implied: config.core.implied,
+            instances_per_service_max: config.core.instances_per_service_max,
+        },
+        seeds: random_seeds(),
+    };
+    let Opened { registry, writer, timekeeper, snapshots, quarantined } =
+        Registry::open(parts).await.map_err(failed)?;
+    for name in &quarantined {
+        tracing::error!(object = %name, "damaged in the store and set aside");
+    }
+    let mut metrics = waypost_telemetry::new_registry(BuildLabels {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("WAYPOST_COMMIT").unwrap_or("unknown").to_owned(),
+    });
+    registry.metrics().register(&mut metrics, &registry, &snapshots);
+    let http_metrics = HttpMetrics::register(&mut metrics);
+    let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
+    let rest = RestContext {
+        registry: registry.clone(),
+        authenticator: Arc::clone(&authenticator),
+        config: config.rest.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        metrics: RestMetrics::register(&mut metrics),
+    };
+    let draining = Arc::new(AtomicBool::new(false));
+    let ops = ops(&registry, Arc::clone(&draining), quarantined.len(), metrics);
+    let router = waypost_api_rest::router(rest).and_then(|router: Router| router.merge(ops)).map_err(failed)?;
+    let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
+    let (stop_writer, stopped) = watch::channel(false);
+    let writer = spawn_writer(writer, stopped)?;
+    Ok(Waypost {
+        server,
+        service,
+        writer,
+        checker,
+        timekeeper,
+        engine: storage.engine,
+        draining,
+        stop_writer,
+        needs_credentials: authenticator.needs_credentials(),
+    })
+}
+
+/// Rules between settings, all reported at once.
+fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
+    let config = &loaded.value;
+    let mut errors = Vec::new();
+    if let Err(error) = config.http.validate() {
+        errors.push(loaded.error(&format!("http.{}", error.field), &error.rule));
+    }
+    if let Err(error) = config.access.validate() {
+        errors.push(loaded.error("access.shared_secret", &error.to_string()));
+    }
+    if let Err(error) = config.access.startup_check(config.http.listen.ip()) {
+        errors.push(loaded.error("http.listen", &error.to_string()));
+    }
+    if let Err(error) = config.rest.validate() {
+        errors.push(loaded.error(&format!("rest.{}", error.subject()), &error.to_string()));
+    }
+    waypost_config::ConfigErrors::of(errors)
+        .map_or(Ok(()), |errors| Err(ServeError::Usage(errors.to_string())))
+}
+
+fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, ServeError> {
+    match config.core.store {
+        StoreKind::Memory => Ok(Storage {
+            store: Arc::new(MemoryStore::new(Epoch(random_epoch()))),
+            journal: Arc::new(MemoryJournal::new(MEMORY_JOURNAL_LINES)),
+            engine: Engine::Memory,
+            server_key: ServerKey::ephemeral().map_err(failed)?,
+        }),
+        StoreKind::Sqlite => {
+            let settings = &config.store_sqlite;
+            let store = Arc::new(SqliteStore::open(settings, Arc::clone(clock)).map_err(failed)?);
+            let journal = SqliteJournal::open(settings, Arc::clone(clock)).map_err(failed)?;
+            // The store has made and locked the directory.
+            let server_key = ServerKey::load_or_create(&settings.data_dir.join("server.key")).map_err(failed)?;
+            Ok(Storage {
+                store: Arc::clone(&store) as Arc<dyn Store>,
+                journal: Arc::new(journal),
+                engine: Engine::Sqlite(store),
+                server_key,
+            })
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half of the random bits are wanted")]
+fn random_epoch() -> u64 {
+    random_seeds()().0 as u64
+}
+
+fn checker(
+    config: &Config,
+    on_loopback: bool,
+    registry: &Registry,
+    snapshots: &Snapshots,
+    metrics: &mut prometheus_client::registry::Registry,
+) -> Checker {
+    let policy = AddressPolicy::new(&config.dial, on_loopback);
+    let parts = waypost_health::Parts {
+        registry: registry.clone(),
+        snapshots: snapshots.clone(),
+        ownership: Arc::new(SoleOwner),
+        resolver: Resolver::new(&config.dial, policy),
+        limits: Limits::new(&config.dial),
+        probes: waypost_health::Probes::new(&Dialer::new(&config.dial)),
+        config: config.health.clone(),
+    };
+    Checker::new(parts, metrics)
+}
+
+fn ops(
+    registry: &Registry,
+    draining: Arc<AtomicBool>,
+    quarantined: usize,
+    metrics: prometheus_client::registry::Registry,
+) -> Router {
+    let registry = registry.clone();
+    let ready = move || {
+        let writes = match registry.read_only() {
+            None => Condition::ok("store-writes"),
+            Some(why) => Condition::failed("store-writes", why),
+        };
+        let serving = if draining.load(Ordering::Acquire) {
+            Condition::failed("serving", "the server is stopping")
+        } else {
+            Condition::ok("serving")
+        };
+        let damaged = match quarantined {
+            0 => Condition::ok("store-intact"),
+            // Everything else is served: readiness stays, the name says what was found.
+            count => Condition::ok(format!("store-intact except {count} damaged objects, see the log")),
+        };
+        ReadyReport { conditions: vec![serving, writes, damaged] }
+    };
+    ops_routes(Ops { ready: Arc::new(ready), metrics: Arc::new(move || waypost_telemetry::encode(&metrics)) })
+}
+
+/// The writer has a thread of its own, since a commit blocks for as long as the disk takes.
+fn spawn_writer(writer: waypost_core::Writer, mut stopped: watch::Receiver<bool>) -> Result<JoinHandle<()>, ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    let work = move || {
+        runtime.block_on(writer.run(async move {
+            drop(stopped.wait_for(|stop| *stop).await);
+        }));
+    };
+    std::thread::Builder::new().name("waypost-writer".to_owned()).spawn(work).map_err(failed)
+}
+
+impl Waypost {
+    /// Returns the address that HTTP is served on.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Says whether requests need a token.
+    pub(crate) fn needs_credentials(&self) -> bool {
+        self.needs_credentials
+    }
+
+    /// Serves until `ended` completes or a part dies, then stops in order.
+    pub(crate) async fn run(self, ended: impl Future<Output = ()> + Send + 'static) {
+        let tasks = TaskTracker::new();
+        let (stop, stopping) = watch::channel(false);
+        let until = |mut stopping: watch::Receiver<bool>| async move {
+            drop(stopping.wait_for(|stop| *stop).await);
+        };
+        let checker = tasks.spawn(self.checker.run(until(stopping.clone())));
+        let timekeeper = tasks.spawn(self.timekeeper.run(until(stopping)));
+        let draining = self.draining;
+        let stop_writer = self.stop_writer.clone();
+        let connections = TaskTracker::new();
+        let ended = async move {
+            // A part that dies ends the process: a registry that no longer checks or expires must not look alive.
+            tokio::select! {
+                () = ended => {}
+                _ = checker => tracing::error!("the checker has died: stopping"),
+                _ = timekeeper => tracing::error!("the timekeeper has died: stopping"),
+                () = stop_writer.closed() => tracing::error!("the writer has died: stopping"),
+            }
+            draining.store(true, Ordering::Release);
+        };
+        self.server.serve(self.service, ended, &connections).await;
+        stop.send_replace(true);
+        tasks.close();
+        tasks.wait().await;
+        self.stop_writer.send_replace(true);
+        let joined = tokio::task::spawn_blocking(move || self.writer.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the writer has died");
+        }
+        if let Engine::Sqlite(store) = self.engine
+            && let Err(error) = store.close()
+        {
+            tracing::error!(error = %error, "the store was not closed in order: the next start reads its log");
+        }
+    }
+}
