@@ -10,3 +10,27 @@
     unreachable_pub,
     reason = "a test crate"
 )]
+
+#[allow(dead_code, reason = "the shim can do more than this crate asks of it")]
+#[path = "../shim/record.rs"]
+mod record;
+#[allow(dead_code, reason = "the long forms and peers are not asked for by every build")]
+#[path = "../shim/skips.rs"]
+mod skips;
+
+#[path = "../../xtask/src/readme.rs"]
+mod shell_blocks;
+
+mod connection;
+mod server;
+mod target;
+
+mod causes;
+mod cli;
+mod durability;
+mod fixture;
+mod kills;
+mod operations;
+mod peers;
+mod readme;
+mod sources;

@@ -68,5 +68,7 @@ pub fn shell_blocks(markdown: &str) -> Vec<ShellBlock> {
     blocks
 }
 
+// The path is written out because the integration tests of the binary include this file from elsewhere.
 #[cfg(test)]
+#[path = "readme/tests.rs"]
 mod tests;

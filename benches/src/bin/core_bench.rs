@@ -78,14 +78,14 @@ fn open(runtime: &Runtime, store: Arc<dyn Store>) -> io::Result<Running> {
 
 impl Running {
     fn close(self) -> io::Result<()> {
-        drop(self.stop.send(()));
+        self.stop.send(()).map_err(|()| other("the writer has ended"))?;
         self.writer.join().map_err(|_| other("the writer panicked"))?
     }
 }
 
 fn sqlite(folder: &Path) -> io::Result<Arc<SqliteStore>> {
     let config = SqliteConfig { data_dir: folder.to_owned(), ..SqliteConfig::default() };
-    Ok(Arc::new(SqliteStore::open(&config).map_err(other)?))
+    Ok(Arc::new(SqliteStore::open(&config, Arc::new(SystemClock::new())).map_err(other)?))
 }
 
 fn access() -> Access {
@@ -122,6 +122,24 @@ async fn fill(registry: &Registry, instances: usize, services: usize) -> io::Res
         let commands: io::Result<Vec<Command>> =
             (start..(start + 1_000).min(instances)).map(|number| register(number, services)).collect();
         registry.apply(&access(), Command::All(commands?)).await.map_err(other)?;
+    }
+    Ok(())
+}
+
+/// Registers as a fleet does: each instance by itself, 64 at a time.
+async fn one_by_one(registry: &Registry) -> io::Result<()> {
+    let mut tasks = JoinSet::new();
+    for writer in 0..64 {
+        let registry = registry.clone();
+        tasks.spawn(async move {
+            for number in (1_000 + writer..INSTANCES).step_by(64) {
+                registry.apply(&access(), register(number, SERVICES)?).await.map_err(other)?;
+            }
+            Ok::<(), io::Error>(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(other)??;
     }
     Ok(())
 }
@@ -184,11 +202,11 @@ impl Store for Sink {
 
 #[expect(clippy::cast_precision_loss, reason = "figures")]
 fn bytes_per_instance(runtime: &Runtime) -> io::Result<()> {
-    let log = waypost_core::CommitLog::new(waypost_core::Revision::ZERO, 4);
+    let log = waypost_core::CommitLog::new(waypost_core::Revision::ZERO, 2_048);
     let running = open(runtime, Arc::new(Sink { revision: std::sync::Mutex::new(0), log }))?;
     runtime.block_on(fill(&running.registry, 1_000, SERVICES))?;
     let before = resident_bytes()?;
-    runtime.block_on(fill(&running.registry, INSTANCES, SERVICES))?;
+    runtime.block_on(one_by_one(&running.registry))?;
     let after = resident_bytes()?;
     let each = (after - before) / (INSTANCES - 1_000) as f64;
     print_figure("bytes per instance in the core, 100,000 instances", each, "B", "goal <= 512; RSS difference")?;

@@ -30,11 +30,17 @@ pub(crate) enum Kind {
     Targets,
     /// Source 004: the health of every service.
     Aggregated,
+    /// Source 004: every service with its tags.
+    ServiceList,
+    /// Source 004: every healthy service with its tags.
+    HealthyServices,
+    /// The server's own health.
+    Health,
     /// Our own: the rotation of a service.
     Rotation,
 }
 
-const KINDS: usize = 6;
+const KINDS: usize = 9;
 
 /// A rendered answer.
 #[derive(Clone, Debug)]

@@ -1,6 +1,10 @@
 //! What each path does: access, then the registry, then words.
 
 pub(crate) mod discovery;
+pub(crate) mod explain;
+pub(crate) mod own;
+pub(crate) mod server;
+pub(crate) mod service_discovery;
 
 /// Wraps a function of `(&Rest, &mut Request)` for the router.
 macro_rules! waiting {

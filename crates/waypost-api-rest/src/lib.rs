@@ -1,43 +1,53 @@
-//! placeholder doc
+//! The HTTP API: three dialects over one registry.
+//!
+//! | paths | specification |
+//! |---|---|
+//! | `/v1/discovery/...` | source 003 (central registry): its paths, statuses, fields and messages |
+//! | `/service-discovery/...`, `/health` | source 004 (Kong replacement), with heartbeat and leaving added |
+//! | `/v1/namespaces/...`, `/v1/discover`, `/v1/explain` | our own, in the same style |
+//!
+//! `/openapi.json` describes all of them, and `/docs` shows that. Every error is a problem document (RFC 9457) that
+//! also carries source 003's `success` and `message`.
+//!
+//! Left out here: long poll and event streams, modes (drain, maintenance), and what source 004 does in the client
+//! (balancing strategies, breakers, retries).
+
 mod body;
 mod cache;
 mod config;
 mod convert;
+mod docs;
 mod error;
+mod explain;
 mod handlers;
 mod metrics;
+mod openapi;
+mod page;
 mod state;
 mod time;
 mod turns;
 mod wire;
 
-use bytes::Bytes;
-pub use config::RestConfig;
-pub use metrics::RestMetrics;
-use state::Rest;
-pub use state::RestContext;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+
 use waypost_http::{Router, render_problem};
 
-/// Makes the routes of the API.
+pub use config::RestConfig;
+pub use metrics::RestMetrics;
+pub use state::RestContext;
+
+use state::Rest;
+
+/// Makes the routes of the API. `/health` is open; everything else asks the authenticator.
 pub fn router(context: RestContext) -> Router {
-    let RestContext {
-        registry,
-        authenticator,
-        config,
-        version,
-        metrics,
-    } = context;
-    let _ = version;
-    let rest = Arc::new(Rest {
-        cache: cache::RenderCache::new(config.cache_entries_max, config.cache_bytes_max),
-        turns: turns::Turns::new(),
-        openapi: Bytes::new(),
-        docs: Bytes::new(),
-        registry,
-        authenticator,
-        config,
-        metrics,
-    });
-    handlers::discovery::routes(&rest).on_rejection(render_problem)
+    let rest = Arc::new(Rest::new(context));
+    let router = handlers::service_discovery::open_routes(Router::new(), &rest).open();
+    let router = handlers::discovery::routes(router, &rest);
+    let router = handlers::service_discovery::routes(router, &rest);
+    let router = handlers::own::routes(router, &rest);
+    let router = handlers::explain::routes(router, &rest);
+    handlers::server::routes(router, &rest).on_rejection(render_problem)
 }

@@ -16,6 +16,7 @@ use crate::config::RestConfig;
 use crate::error::Refusal;
 use crate::metrics::RestMetrics;
 use crate::turns::Turns;
+use crate::{docs, openapi};
 
 /// What the API is made of.
 #[derive(Debug, Clone)]
@@ -41,11 +42,50 @@ pub(crate) struct Rest {
     pub(crate) metrics: RestMetrics,
     pub(crate) cache: RenderCache,
     pub(crate) turns: Turns,
+    pub(crate) documents: Documents,
+}
+
+/// What the server says about its interface, rendered once.
+#[derive(Debug)]
+pub(crate) struct Documents {
     pub(crate) openapi: Bytes,
     pub(crate) docs: Bytes,
+    pub(crate) policy: HeaderValue,
+}
+
+impl Documents {
+    fn new(version: &str) -> Self {
+        let document = serde_json::to_value(openapi::document(version)).unwrap_or_default();
+        let page = docs::page(&document);
+        Self {
+            openapi: document.to_string().into(),
+            docs: page.html.into(),
+            policy: HeaderValue::from_str(&page.policy)
+                .unwrap_or(HeaderValue::from_static("default-src 'none'")),
+        }
+    }
 }
 
 impl Rest {
+    pub(crate) fn new(context: RestContext) -> Self {
+        let RestContext {
+            registry,
+            authenticator,
+            config,
+            version,
+            metrics,
+        } = context;
+        Self {
+            cache: RenderCache::new(config.cache_entries_max, config.cache_bytes_max),
+            turns: Turns::new(),
+            documents: Documents::new(&version),
+            registry,
+            authenticator,
+            config,
+            metrics,
+        }
+    }
+
     /// Says what the sender of a read may see.
     pub(crate) fn reader(&self, head: &RequestHead, dialect: Dialect) -> Result<Access, Refusal> {
         let peer = head.peer().ip();

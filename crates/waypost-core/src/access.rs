@@ -231,7 +231,7 @@ impl Access {
         // A credential that can do the verb nowhere is told so: hiding would only puzzle its owner.
         if seen || !self.allows_somewhere(verb) {
             RegistryError::Denied {
-                subject: self.subject.as_ref().to_owned(),
+                subject: self.subject.to_string(),
                 verb: verb.as_str(),
                 what,
             }

@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::RegistryError;
-use crate::text::{Text, text};
+use crate::text::{Lists, Text, text};
 
 /// Most attributes of one object (AWS Cloud Map, `RegisterInstance`).
 pub const ATTRIBUTES_MAX: usize = 30;
@@ -25,7 +25,10 @@ pub const TAG_BYTES_MAX: usize = 255;
 
 /// A map of strings, sorted by key.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Attributes(Box<[(Text, Text)]>);
+pub struct Attributes(Arc<[(Text, Text)]>);
+
+static ATTRIBUTES: Lists<(Text, Text)> = Lists::new();
+static TAGS: Lists<Text> = Lists::new();
 
 impl Attributes {
     /// Checks and takes attributes; of two equal keys the later value counts.
@@ -63,12 +66,15 @@ impl Attributes {
                 rule: format!("{bytes} bytes of keys and values, at most {ATTRIBUTES_BYTES_MAX}"),
             });
         }
-        Ok(Self(sorted.into_boxed_slice()))
+        Ok(Self(ATTRIBUTES.share(sorted.into())))
     }
 
     /// Returns the value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|pair| (*pair.0).cmp(key)).ok()?;
+        let at = self
+            .0
+            .binary_search_by(|pair| pair.0.as_str().cmp(key))
+            .ok()?;
         self.0.get(at).map(|pair| &*pair.1)
     }
 
@@ -151,7 +157,7 @@ impl<'de> Deserialize<'de> for Attributes {
                     pairs.push((text(&key), text(&value)));
                 }
                 pairs.sort_by(|left, right| left.0.cmp(&right.0));
-                Ok(Attributes(pairs.into_boxed_slice()))
+                Ok(Attributes(ATTRIBUTES.share(pairs.into())))
             }
         }
         deserializer.deserialize_map(Pairs)
@@ -198,7 +204,7 @@ impl Tags {
         if sorted.is_empty() {
             Self(None)
         } else {
-            Self(Some(sorted.into()))
+            Self(Some(TAGS.share(sorted.into())))
         }
     }
 

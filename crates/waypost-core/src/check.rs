@@ -15,7 +15,7 @@ pub const CHECKS_MAX: usize = 16;
 const PROBE_HEADERS_MAX: usize = 16;
 
 /// A configured check. It is set on the service, or on the instance, where an equal id replaces the service's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Check {
     /// Which one, within the service or instance.
     pub id: CheckId,
@@ -30,7 +30,7 @@ pub struct Check {
 }
 
 /// What a check does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub enum CheckKind {
     /// Waypost asks the instance.
     Probe(ProbeSpec),
@@ -46,7 +46,7 @@ pub enum CheckKind {
 }
 
 /// How Waypost asks an instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct ProbeSpec {
     /// The protocol and its own settings.
     pub protocol: ProbeProtocol,
@@ -62,7 +62,7 @@ pub struct ProbeSpec {
 }
 
 /// The protocol of a probe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub enum ProbeProtocol {
     /// An HTTP/1.1 request.
     Http(HttpProbe),
@@ -71,7 +71,7 @@ pub enum ProbeProtocol {
 }
 
 /// The request of an HTTP probe and what counts as passing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct HttpProbe {
     /// The path with its query, from `/`.
     pub path: Text,

@@ -88,6 +88,7 @@ pub fn decode(kind: &str, format: u32, bytes: &[u8]) -> Result<Object, StoreErro
             let (key, mut registration, extra) =
                 keyed::<crate::registration::Registration>(format, bytes)?;
             registration.extra = extra;
+            registration.spec.share();
             Ok(Object::Registration(key, Arc::new(registration)))
         }
         "verdict" => {

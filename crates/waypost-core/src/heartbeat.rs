@@ -1,17 +1,14 @@
 //! Heartbeats: one atomic for a lease that runs, one durable step for a lease that begins or comes back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{Access, Verb};
 use crate::command::Command;
 use crate::error::RegistryError;
 use crate::id::RegistrationId;
-use crate::instance::Instance;
 use crate::name::InstanceKey;
 use crate::registry::Registry;
-use crate::time::Monotonic;
-use crate::vitals::LeaseCell;
+use crate::vitals::{LeaseCell, Vitals};
 
 /// Longest wait for the outcome of an expiry that is on its way to the store.
 const OUTCOME_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -87,37 +84,34 @@ fn attempt(
     registration: Option<RegistrationId>,
     load: Option<f32>,
 ) -> Result<Attempt, RegistryError> {
-    let snapshot = registry.shared.snapshot.load();
-    let Some(instance) = snapshot.instance(key) else {
-        return Err(RegistryError::not_found(format!("instance {key}")));
-    };
-    if registration.is_some_and(|id| id != instance.registration_id()) {
-        return Err(RegistryError::Replaced {
-            what: format!("instance {key}"),
-        });
-    }
-    Ok(renew_cell(registry, instance, load))
+    let found = registry.shared.index.with(key, |vitals| {
+        if registration.is_some_and(|id| id != vitals.registration()) {
+            return Err(RegistryError::Replaced {
+                what: format!("instance {key}"),
+            });
+        }
+        Ok(renew_cell(registry, vitals, load))
+    });
+    found.unwrap_or_else(|| Err(RegistryError::not_found(format!("instance {key}"))))
 }
 
-fn renew_cell(registry: &Registry, instance: &Arc<Instance>, load: Option<f32>) -> Attempt {
-    let vitals = instance.vitals();
-    let lease = instance.registration().spec.lease;
+fn renew_cell(registry: &Registry, vitals: &Vitals, load: Option<f32>) -> Attempt {
     let now = registry.shared.clock.monotonic();
-    let length = Duration::from_secs(lease.map_or(0, |lease| lease.seconds).into());
+    let length = vitals.lease_length();
     loop {
         let cell = vitals.lease();
         let lease = match cell {
             LeaseCell::None => None,
             LeaseCell::Running(deadline) => {
                 // Never earlier than promised before: two beats may arrive in either order.
-                let next = LeaseCell::Running(Monotonic(now.after(length).0.max(deadline.0)));
+                let next = LeaseCell::Running(now.after(length).max(deadline));
                 if !vitals.move_lease(cell, next) {
                     continue;
                 }
                 Some(length)
             }
             LeaseCell::NotStarted | LeaseCell::Suspect(_) | LeaseCell::Over(_) => {
-                return Attempt::Renew(instance.registration_id());
+                return Attempt::Renew(vitals.registration());
             }
             LeaseCell::Ending => return Attempt::Wait,
             LeaseCell::Gone => return Attempt::Again,
@@ -128,7 +122,7 @@ fn renew_cell(registry: &Registry, instance: &Arc<Instance>, load: Option<f32>) 
         }
         registry.shared.metrics.beat();
         return Attempt::Done(Beat {
-            registration: instance.registration_id(),
+            registration: vitals.registration(),
             lease,
         });
     }

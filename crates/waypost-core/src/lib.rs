@@ -15,6 +15,7 @@ mod error;
 
 mod heartbeat;
 mod id;
+mod index;
 mod instance;
 mod journal;
 mod lanes;

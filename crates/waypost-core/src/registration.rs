@@ -9,7 +9,7 @@ use crate::attributes::{Attributes, Extra, Tags};
 use crate::check::{Check, validate_checks};
 use crate::error::RegistryError;
 use crate::id::RegistrationId;
-use crate::text::{Text, text};
+use crate::text::{Lists, Text, text};
 use crate::time::Timestamp;
 
 /// Most ports of one instance.
@@ -67,7 +67,7 @@ impl Addresses {
     /// Returns the address as one word: the host name if there is one, else IPv4, else IPv6.
     pub fn host(&self) -> String {
         match (&self.hostname, self.ipv4, self.ipv6) {
-            (Some(hostname), _, _) => hostname.as_ref().to_owned(),
+            (Some(hostname), _, _) => hostname.to_string(),
             (None, Some(ipv4), _) => ipv4.to_string(),
             (None, None, Some(ipv6)) => ipv6.to_string(),
             (None, None, None) => String::new(),
@@ -112,7 +112,7 @@ fn check_hostname(field: &'static str, host: &str) -> Result<(), RegistryError> 
 }
 
 /// A port of an instance. The first is the default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Port {
     /// Its name, unique within the instance.
     pub name: Text,
@@ -216,7 +216,7 @@ pub struct RegistrationSpec {
     pub dialect: Dialect,
     /// What that protocol keeps beside; at most 8 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dialect_extra: Option<Arc<str>>,
+    pub dialect_extra: Option<Text>,
 }
 
 impl RegistrationSpec {
@@ -239,6 +239,16 @@ impl RegistrationSpec {
             lease: None,
             dialect,
             dialect_extra: None,
+        }
+    }
+
+    /// Lets lists that other registrations have too share one allocation.
+    pub(crate) fn share(&mut self) {
+        static PORTS: Lists<Port> = Lists::new();
+        static CHECKS: Lists<Check> = Lists::new();
+        self.ports = PORTS.share(std::mem::take(&mut self.ports));
+        if !self.checks.is_empty() {
+            self.checks = CHECKS.share(std::mem::take(&mut self.checks));
         }
     }
 
@@ -356,8 +366,6 @@ fn validate_ports(ports: &[Port]) -> Result<(), RegistryError> {
 pub struct Registration {
     /// Which registration this is.
     pub id: RegistrationId,
-    /// When it was made.
-    pub at: Timestamp,
     /// When the instance was first registered: kept by updates.
     pub first: Timestamp,
     /// From when its verdict counts: kept by updates that keep the verdict.

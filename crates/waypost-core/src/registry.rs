@@ -15,6 +15,7 @@ use crate::command::{Command, Outcome, Policy, Report};
 use crate::error::RegistryError;
 use crate::heartbeat::Beat;
 use crate::id::{RegistrationId, Revision, Seed};
+use crate::index::Index;
 use crate::journal::{Journal, JournalError, JournalFilter, JournalPage};
 use crate::lanes::{Applied, CALLERS_MAX, Finding, Findings, Queued};
 use crate::metrics::Metrics;
@@ -109,6 +110,7 @@ pub(crate) struct Shared {
     /// Woken whenever the outcome of an ending lease is known.
     pub(crate) endings: Notify,
     pub(crate) inbox: Inbox,
+    pub(crate) index: Index,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Metrics,
@@ -145,6 +147,7 @@ impl Registry {
             notifiers: Notifiers::default(),
             endings: Notify::new(),
             inbox: Inbox::default(),
+            index: Index::default(),
             journal: parts.journal,
             store: parts.store,
             metrics: Metrics::default(),
@@ -238,7 +241,7 @@ impl Registry {
             None if access.allows_somewhere(Verb::Admin) => {}
             None => {
                 return Err(RegistryError::Denied {
-                    subject: access.subject().as_ref().to_owned(),
+                    subject: access.subject().to_string(),
                     verb: Verb::Admin.as_str(),
                     what: "the journal".to_owned(),
                 });
@@ -354,7 +357,7 @@ impl Registry {
             | Command::CollectService(_)
             | Command::PutDocument { .. }
             | Command::RemoveDocument(_) => Err(RegistryError::Denied {
-                subject: access.subject().as_ref().to_owned(),
+                subject: access.subject().to_string(),
                 verb: Verb::Admin.as_str(),
                 what: "the registry itself".to_owned(),
             }),

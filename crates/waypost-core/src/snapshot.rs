@@ -615,7 +615,8 @@ impl Snapshot {
         let vitals = match &before {
             Some(before) if before.registration.id == registration.id => Arc::clone(&before.vitals),
             _ => {
-                let vitals = Vitals::new(key.clone(), registration.id, LeaseCell::None);
+                let seconds = registration.spec.lease.map_or(0, |lease| lease.seconds);
+                let vitals = Vitals::new(key.clone(), registration.id, LeaseCell::None, seconds);
                 if let Some(before) = &before {
                     vitals.inherit(&before.vitals);
                 }

@@ -45,11 +45,15 @@ enum Task {
     /// The lease has been over for long enough.
     Remove(Arc<Vitals>),
     /// Heartbeats may have stopped.
-    Beats {
-        key: InstanceKey,
-        check: CheckId,
-        armed: Monotonic,
-    },
+    Beats(Box<Beats>),
+}
+
+/// A heartbeat check of an instance, and since when this process listens.
+#[derive(Debug)]
+struct Beats {
+    key: InstanceKey,
+    check: CheckId,
+    armed: Monotonic,
 }
 
 /// New tasks on their way to the timekeeper.
@@ -77,16 +81,12 @@ impl Inbox {
     }
 }
 
-fn lease_length(instance: &Instance) -> Duration {
-    let lease = instance.registration().spec.lease;
-    Duration::from_secs(lease.map_or(0, |lease| lease.seconds).into())
-}
-
 /// Sets the cell to what the verdict says and asks the timekeeper to look when it is due.
 fn arm(shared: &Shared, service: &Service, instance: &Instance, removal: Duration) {
     let now = shared.clock.monotonic();
     let vitals = instance.vitals();
-    let deadline = now.after(lease_length(instance));
+    shared.index.insert(vitals);
+    let deadline = now.after(vitals.lease_length());
     match instance.verdict().lease {
         LeaseState::None => vitals.set_lease(LeaseCell::None),
         LeaseState::NotStarted => vitals.set_lease(LeaseCell::NotStarted),
@@ -111,11 +111,12 @@ fn arm_beats(shared: &Shared, service: &Service, instance: &Instance) {
     let now = shared.clock.monotonic();
     for check in effective_checks(&service.checks, &instance.registration().spec.checks) {
         if let CheckKind::Heartbeat { .. } = check.kind {
-            let task = Task::Beats {
+            let beats = Beats {
                 key: instance.key().clone(),
                 check: check.id.clone(),
                 armed: now,
             };
+            let task = Task::Beats(Box::new(beats));
             shared.inbox.push(now, task);
         }
     }
@@ -132,11 +133,17 @@ pub(crate) fn arm_loaded(shared: &Shared, service: &Service, instance: &Instance
             let passed = shared.clock.wall().since(since);
             remove_after(service)
                 .saturating_sub(passed)
-                .max(lease_length(instance))
+                .max(instance.vitals().lease_length())
         }
         _ => remove_after(service),
     };
     arm(shared, service, instance, removal);
+}
+
+/// A later change of the same group may have gone on from here: only what is shown at its end is armed.
+fn is_shown(next: &Snapshot, instance: &Instance) -> bool {
+    let shown = next.instance(instance.key());
+    shown.is_some_and(|shown| Arc::ptr_eq(shown.vitals(), instance.vitals()))
 }
 
 /// Arms the vitals of a new registration, before anybody can see it.
@@ -146,12 +153,8 @@ pub(crate) fn arm_new(shared: &Shared, next: &Snapshot, change: &InstanceChange)
         .before
         .as_ref()
         .is_none_or(|before| !Arc::ptr_eq(before.vitals(), after.vitals()));
-    // A later batch of the same group may have gone on from here: only the last state is shown.
-    let shown = next
-        .instance(after.key())
-        .is_some_and(|shown| Arc::ptr_eq(shown.vitals(), after.vitals()));
     if new
-        && shown
+        && is_shown(next, after)
         && let Some(state) = next.service(&after.key().service)
     {
         arm(
@@ -171,12 +174,14 @@ pub(crate) fn arm_new(shared: &Shared, next: &Snapshot, change: &InstanceChange)
 /// Follows a change that was published: retires what is gone, moves the cell with the verdict.
 pub(crate) fn arm_changed(shared: &Shared, next: &Snapshot, change: &InstanceChange) {
     match (&change.before, &change.after) {
-        (Some(before), None) => before.vitals().set_lease(LeaseCell::Gone),
+        (Some(before), None) => retire(shared, before),
         (Some(before), Some(after)) if !Arc::ptr_eq(before.vitals(), after.vitals()) => {
-            before.vitals().set_lease(LeaseCell::Gone);
+            retire(shared, before);
         }
         (Some(before), Some(after)) if before.verdict().lease != after.verdict().lease => {
-            if let Some(state) = next.service(&after.key().service) {
+            if is_shown(next, after)
+                && let Some(state) = next.service(&after.key().service)
+            {
                 arm(
                     shared,
                     state.service(),
@@ -187,6 +192,12 @@ pub(crate) fn arm_changed(shared: &Shared, next: &Snapshot, change: &InstanceCha
         }
         _ => {}
     }
+}
+
+/// Lets nothing renew a registration that is no more.
+fn retire(shared: &Shared, instance: &Instance) {
+    instance.vitals().set_lease(LeaseCell::Gone);
+    shared.index.remove(instance.vitals());
 }
 
 /// Looks for heartbeat checks of services that changed.
@@ -231,7 +242,7 @@ pub(crate) fn arm_reloaded(shared: &Shared, before: &Snapshot, next: &Snapshot) 
                 .instance(instance.key())
                 .is_some_and(|kept| Arc::ptr_eq(kept.vitals(), instance.vitals()));
             if !kept {
-                instance.vitals().set_lease(LeaseCell::Gone);
+                retire(shared, instance);
             }
         }
     }
@@ -368,9 +379,7 @@ impl Timekeeper {
                     self.look_at_lease(now, vitals, &mut ending);
                 }
                 Task::Remove(vitals) => self.look_at_removal(&snapshot, &vitals),
-                Task::Beats { key, check, armed } => {
-                    self.look_at_beats(now, &snapshot, key, check, armed);
-                }
+                Task::Beats(beats) => self.look_at_beats(now, &snapshot, beats),
             }
         }
         self.end_leases(now, stalled, &snapshot, ending);
@@ -381,8 +390,8 @@ impl Timekeeper {
         match &task {
             Task::Lease(_) => self.leases += 1,
             Task::Remove(_) => {}
-            Task::Beats { key, check, .. } => {
-                if !self.beats.insert((key.clone(), check.clone())) {
+            Task::Beats(beats) => {
+                if !self.beats.insert((beats.key.clone(), beats.check.clone())) {
                     return;
                 }
             }
@@ -502,7 +511,7 @@ impl Timekeeper {
             Command::HoldLease { key, registration }
         } else {
             if let Some(instance) = snapshot.instance(vitals.key()) {
-                let length = lease_length(instance);
+                let length = instance.vitals().lease_length();
                 self.protection.ended(now, &vitals.key().service, length);
             }
             Command::EndLease { key, registration }
@@ -539,14 +548,8 @@ impl Timekeeper {
         self.file(again, Task::Remove(Arc::clone(vitals)));
     }
 
-    fn look_at_beats(
-        &mut self,
-        now: Monotonic,
-        snapshot: &Snapshot,
-        key: InstanceKey,
-        check: CheckId,
-        armed: Monotonic,
-    ) {
+    fn look_at_beats(&mut self, now: Monotonic, snapshot: &Snapshot, beats: Box<Beats>) {
+        let Beats { key, check, armed } = *beats;
         let found = snapshot.service(&key.service).and_then(|state| {
             let instance = state.instance(&key)?;
             let mut checks = effective_checks(
@@ -587,7 +590,7 @@ impl Timekeeper {
         };
         self.file(
             due.max(now.after(SWEEP_INTERVAL)),
-            Task::Beats { key, check, armed },
+            Task::Beats(Box::new(Beats { key, check, armed })),
         );
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
@@ -89,6 +90,7 @@ pub struct Answer {
 pub struct Vitals {
     key: InstanceKey,
     registration: RegistrationId,
+    lease_seconds: u32,
     lease: AtomicU64,
     heartbeat_wall: AtomicU64,
     heartbeat_monotonic: AtomicU64,
@@ -102,10 +104,16 @@ const NO_LOAD: u32 = u32::MAX;
 
 impl Vitals {
     /// Makes the vitals of a new registration.
-    pub fn new(key: InstanceKey, registration: RegistrationId, lease: LeaseCell) -> Self {
+    pub fn new(
+        key: InstanceKey,
+        registration: RegistrationId,
+        lease: LeaseCell,
+        lease_seconds: u32,
+    ) -> Self {
         Self {
             key,
             registration,
+            lease_seconds,
             lease: AtomicU64::new(lease.pack()),
             heartbeat_wall: AtomicU64::new(0),
             heartbeat_monotonic: AtomicU64::new(0),
@@ -138,6 +146,11 @@ impl Vitals {
     /// Returns which registration these belong to.
     pub fn registration(&self) -> RegistrationId {
         self.registration
+    }
+
+    /// Returns how long the lease runs after each heartbeat; zero when there is none.
+    pub fn lease_length(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.into())
     }
 
     /// Returns where the lease stands.

@@ -1,13 +1,13 @@
 //! Keeping the schedules in step with the registry.
 
-use std::fmt::Write;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use tokio::task::Id;
 use waypost_core::{
     Changed, Check, CheckKind, CheckState, Epoch, Instance, InstanceKey, Monotonic, ProbeSpec,
-    Revision, Scope, Service, ServiceState, Snapshot, Timestamp, Touched, effective_checks,
+    RegistrationSpec, Revision, Scope, Service, ServiceState, Snapshot, Timestamp, Touched,
+    effective_checks,
 };
 
 use crate::chance::Chance;
@@ -162,7 +162,7 @@ impl Pass {
         config: &HealthConfig,
     ) {
         let mut wanted: Vec<(&Check, &ProbeSpec, u32)> = probe_checks(service, instance)
-            .map(|(check, spec)| (check, spec, fingerprint(check)))
+            .map(|(check, spec)| (check, spec, fingerprint(check, instance)))
             .collect();
         for id in schedule.of(instance.key()) {
             let Some(slot) = schedule.get(id) else {
@@ -247,21 +247,20 @@ fn first_turn(check: &Check, instance: &Instance, now: Now) -> Turn {
     Turn::new(now.monotonic, eager, failing)
 }
 
-/// Tells definitions of a check apart without keeping them.
+/// Tells apart what is checked, and where, without keeping it.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "half of the bits tell two definitions apart well enough"
 )]
-fn fingerprint(check: &Check) -> u32 {
-    struct Print(DefaultHasher);
-    impl Write for Print {
-        fn write_str(&mut self, part: &str) -> std::fmt::Result {
-            self.0.write(part.as_bytes());
-            Ok(())
-        }
+fn fingerprint(check: &Check, instance: &Instance) -> u32 {
+    let RegistrationSpec {
+        addresses, ports, ..
+    } = &instance.registration().spec;
+    let mut hasher = DefaultHasher::new();
+    check.hash(&mut hasher);
+    (addresses.ipv4, addresses.ipv6, &addresses.hostname).hash(&mut hasher);
+    for port in ports.iter() {
+        (&port.name, port.number).hash(&mut hasher);
     }
-    let mut print = Print(DefaultHasher::new());
-    // Hashing cannot fail, and neither can writing into it.
-    let _ = write!(print, "{check:?}");
-    print.0.finish() as u32
+    hasher.finish() as u32
 }

@@ -23,3 +23,6 @@ pub use body::BODY_KEPT_BYTES;
 pub use checker::{Checker, Parts};
 pub use config::HealthConfig;
 pub use probe::{Http, Probe, ProbeReport, Probes, Tcp};
+
+#[cfg(test)]
+mod testing;

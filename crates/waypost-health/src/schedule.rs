@@ -29,7 +29,7 @@ pub(crate) struct Slot {
     /// Another value means that the instance is reached otherwise: what was counted no longer holds.
     pub(crate) judged_from: Timestamp,
     pub(crate) check: CheckId,
-    /// Of the check's definition.
+    /// Of the check's definition, the addresses and the ports.
     pub(crate) fingerprint: u32,
     pub(crate) tally: Tally,
     pub(crate) turn: Turn,
@@ -144,6 +144,7 @@ impl Schedule {
             Some(first) => self.unlink(first, id.0, removed.next),
             None => {}
         }
+        self.drop_stale();
         Some(removed)
     }
 
@@ -198,6 +199,10 @@ impl Schedule {
         slot.stamp = stamp;
         let entry = Reverse((slot.turn.due(), id.0, stamp));
         self.heap.push(entry);
+        self.drop_stale();
+    }
+
+    fn drop_stale(&mut self) {
         if self.heap.len() > 2 * self.len() + 64 {
             let mut entries = std::mem::take(&mut self.heap).into_vec();
             entries.retain(|entry| self.is_live(entry));

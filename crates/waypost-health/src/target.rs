@@ -31,7 +31,7 @@ impl Target {
         match ipv4.or(addresses.ipv6.map(IpAddr::V6)) {
             Some(ip) => Ok(Self::Address(SocketAddr::new(ip, port.number))),
             None => match &addresses.hostname {
-                Some(host) => Ok(Self::Name(Text::clone(host), port.number)),
+                Some(host) => Ok(Self::Name(host.clone(), port.number)),
                 None => Err("the instance has no address".to_owned()),
             },
         }

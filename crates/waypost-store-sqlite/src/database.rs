@@ -54,6 +54,8 @@ pub(crate) fn prepare(connection: &Connection, synchronous: Synchronous) -> Resu
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // SQLite's own checkpoints swallow the error of a failed sync and try again: the log is brought in by us.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // Pages are looked over when they are read: a damaged one is an error and not a surprise.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -233,8 +233,11 @@ fn open(
     file: &Path,
     clock: &dyn Clock,
 ) -> Result<Result<State, StoreError>, Failure> {
+    wal::check_file(file)?;
     let connection = database::connect(file)?;
-    match database::inspect(&connection, meta::APPLICATION)? {
+    let content = database::inspect(&connection, meta::APPLICATION)?;
+    let torn = wal::find_damage(&connection, file)?;
+    match content {
         Content::Foreign(mark) => {
             return Ok(Err(StoreError(format!(
                 "{} is an SQLite file of another program (application id {mark}); move it away, or set data_dir to another directory",
@@ -242,8 +245,14 @@ fn open(
             ))));
         }
         Content::Empty => {
+            if let Some(torn) = torn {
+                // What looks new lost all it had.
+                return Err(Failure::Damaged(torn));
+            }
             database::prepare(&connection, config.synchronous)?;
             meta::create(&connection, &new_history(clock))?;
+            // From here on the file itself says whose it is, whatever happens to the log.
+            wal::checkpoint_whole(&connection)?;
         }
         Content::Ours => {
             let schema = meta::schema(&connection)?;
@@ -260,7 +269,7 @@ fn open(
             database::prepare(&connection, config.synchronous)?;
         }
     }
-    read(config, file, clock, connection)
+    read(config, file, clock, connection, torn)
 }
 
 fn new_history(clock: &dyn Clock) -> Meta {
@@ -278,9 +287,9 @@ fn read(
     file: &Path,
     clock: &dyn Clock,
     connection: Connection,
+    torn: Option<String>,
 ) -> Result<Result<State, StoreError>, Failure> {
     let mut meta = meta::read(&connection)?;
-    let torn = wal::find_damage(&connection, file)?;
     let known = scan::known(&connection)?;
     let found = scan::scan(&connection, meta.objects)?;
     if found.newest > meta.revision {

@@ -17,7 +17,6 @@ const FRAME_HEADER_BYTES: usize = 24;
 pub(crate) fn checkpoint_when_long(connection: &Connection) -> Result<(), Failure> {
     let (pages, done) = checkpoint(connection, "NOOP")?;
     if pages >= LONG_PAGES && done < pages {
-        // SQLite's own checkpoints do the same, but swallow the error of a failed sync and try again.
         checkpoint(connection, "PASSIVE")?;
     }
     Ok(())
@@ -77,6 +76,17 @@ pub(crate) fn keep_damaged(file: &Path, findings: &[String]) -> Result<(), Failu
     std::fs::copy(&path, PathBuf::from(kept)).map_err(|error| {
         Failure::Damaged(format!("its damaged log {name} cannot be copied: {error}"))
     })?;
+    Ok(())
+}
+
+/// Refuses a file that lost its content while its log was not brought in: SQLite would delete the log.
+pub(crate) fn check_file(file: &Path) -> Result<(), Failure> {
+    let bytes = |path: &Path| path.metadata().map_or(0, |path| path.len());
+    if bytes(file) == 0 && bytes(&log_path(file)) > 0 {
+        return Err(Failure::Damaged(
+            "it is empty, but its log is not".to_owned(),
+        ));
+    }
     Ok(())
 }
 

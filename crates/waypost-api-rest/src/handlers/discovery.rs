@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use waypost_core::{
-    Command, Dialect, ErrorKind, InstanceId, RegistryError, Scope, ServiceChange, ServiceState,
-    View,
+    Command, Dialect, ErrorKind, InstanceId, RegistryError, ServiceChange, ServiceState, View,
 };
 use waypost_http::{Request, RequestHead, Response, Router};
 
+use super::service_discovery::overview;
 use super::{answer, at_once, param, render, waiting};
 use crate::body::read_json;
-use crate::cache::{Kind, Rendered};
+use crate::cache::Kind;
 use crate::convert;
 use crate::error::{Answer, Problem, Refusal};
-use crate::state::{Rest, conditional, reads_everything};
+use crate::state::{Rest, conditional};
 use crate::wire::discovery::{
     AllServices, HealthyInstances, InOrder, ServiceHeartbeatRequest, ServiceInstances,
     ServiceRegistrationRequest, Success,
@@ -22,8 +22,8 @@ use crate::wire::discovery::{
 
 const DIALECT: Dialect = Dialect::Discovery;
 
-pub(crate) fn routes(rest: &Arc<Rest>) -> Router {
-    Router::new()
+pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
+    router
         .post("/v1/discovery/register", waiting!(rest, register))
         .post("/v1/discovery/heartbeat", waiting!(rest, heartbeat))
         .delete(
@@ -124,15 +124,8 @@ pub(crate) fn success(message: String) -> Response {
 fn services(rest: &Rest, head: &RequestHead) -> Answer {
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
-    let scope = Scope::Namespace(rest.namespace().clone());
-    let position = view.position_at(view.modified(&scope));
-    let now = rest.registry.clock().monotonic();
-    let rendered = if reads_everything(&access) {
-        let render = || render_services(rest, &view);
-        rest.cache.fetch(Kind::Services, "", position, now, render)
-    } else {
-        Rendered::new(render_services(rest, &view), position, now)
-    };
+    let render = || render_services(rest, &view);
+    let rendered = overview(rest, &access, &view, Kind::Services, render);
     Ok(conditional(head, rendered))
 }
 

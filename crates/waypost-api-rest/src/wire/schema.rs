@@ -1,6 +1,6 @@
 //! Schemas of fields that mean the same in every dialect.
 
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 
 /// An address as a host: the forms the registry takes, a little narrower than the rules it applies.
 const HOST: &str = "^([A-Za-z_][0-9A-Za-z_-]{0,62}(\\.[A-Za-z_][0-9A-Za-z_-]{0,62}){0,2}|((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])|::[0-9a-f]{1,4})$";
@@ -44,5 +44,74 @@ pub(crate) fn lenient_port() -> Object {
         .description(Some("1 to 65535; digits in a string are taken too."))
         .minimum(Some(1))
         .maximum(Some(65_535))
+        .build()
+}
+
+/// A set of words.
+pub(crate) fn tags() -> Array {
+    let tag = word()
+        .min_length(Some(1))
+        .max_length(Some(255))
+        .pattern(Some("^[ -~]+$"));
+    ArrayBuilder::new()
+        .description(Some("Words: at most 64."))
+        .items(tag)
+        .max_items(Some(64))
+        .build()
+}
+
+/// Tags of a service: words, or `key=value`.
+pub(crate) fn service_tags() -> Array {
+    let tag = word()
+        .min_length(Some(1))
+        .max_length(Some(255))
+        .pattern(Some("^[!-<>-~]+(=[ -~]*)?$"));
+    ArrayBuilder::new()
+        .description(Some("Words, or key=value: at most 30."))
+        .items(tag)
+        .max_items(Some(30))
+        .build()
+}
+
+/// An IPv4 address.
+pub(crate) fn ipv4() -> Object {
+    word()
+        .description(Some("IPv4 address."))
+        .pattern(Some(
+            "^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$",
+        ))
+        .build()
+}
+
+/// An IPv6 address.
+pub(crate) fn ipv6() -> Object {
+    word()
+        .description(Some("IPv6 address."))
+        .pattern(Some("^([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$|^::[0-9a-f]{1,4}$"))
+        .build()
+}
+
+/// A host name.
+pub(crate) fn hostname() -> Object {
+    word()
+        .description(Some("Host name."))
+        .min_length(Some(1))
+        .max_length(Some(253))
+        .pattern(Some(
+            "^[A-Za-z_][0-9A-Za-z_-]{0,62}(\\.[A-Za-z_][0-9A-Za-z_-]{0,62}){0,2}$",
+        ))
+        .build()
+}
+
+/// Headers of a probe.
+pub(crate) fn headers() -> Object {
+    let name = word().min_length(Some(1)).pattern(Some("^[0-9A-Za-z-]+$"));
+    let value = word().max_length(Some(1_024)).pattern(Some("^[ -~]*$"));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Further headers."))
+        .property_names(Some(name.build()))
+        .additional_properties(Some(value))
+        .max_properties(Some(16))
         .build()
 }

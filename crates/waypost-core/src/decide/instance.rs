@@ -73,12 +73,13 @@ fn put_registration(
 ) {
     let context = draft.context();
     let kept = before.filter(|before| !spec.is_reached_otherwise(&before.registration().spec));
+    let mut spec_kept = RegistrationSpec::clone(spec);
+    spec_kept.share();
     let registration = Registration {
         id: context.seed.registration(),
-        at: context.at,
         first: before.map_or(context.at, |before| before.registration().first),
         judged_from: kept.map_or(context.at, |kept| kept.registration().judged_from),
-        spec: RegistrationSpec::clone(spec),
+        spec: spec_kept,
         extra: crate::attributes::Extra::default(),
     };
     let verdict_key = ObjectKey::Verdict(key.clone());

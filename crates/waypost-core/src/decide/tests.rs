@@ -122,7 +122,7 @@ fn the_implied_namespace_is_private_dns_when_its_name_can_be_a_zone_and_http_els
 fn ids_are_in_the_form_of_aws_and_stay() {
     let snapshot = after(&Snapshot::empty(Epoch(1)), &register("web", "a"));
     let state = snapshot.services().next().unwrap();
-    let id = Arc::clone(&state.service().id);
+    let id = state.service().id.clone();
     assert_eq!(id.len(), "srv-".len() + 16);
     assert!(
         id.strip_prefix("srv-")

@@ -94,7 +94,7 @@ impl Outbound {
             let resolved = tokio::select! {
                 resolved = resolver.resolve(&host, port) => resolved,
                 () = clock.sleep(timeout) => Err(DialError::ResolveTimedOut {
-                    host: host.as_ref().to_owned(),
+                    host: host.to_string(),
                     after: timeout,
                 }),
             };

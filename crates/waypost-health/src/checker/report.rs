@@ -1,7 +1,5 @@
 //! What happens with a report: it is counted, recorded, and told to the registry when it is news.
 
-use std::future::Future;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use waypost_core::{
@@ -39,8 +37,15 @@ impl Checker {
             return;
         }
         let current = instance.verdict().state_of(check);
-        let state = slot.tally.observe(check, current, report.state);
         let failed = report.state == CheckState::Failing;
+        // Thresholds are for what has been healthy. A service that took long to start is Healthy with its first pass,
+        // however often it failed before.
+        let counted_from = if failed || instance.verdict().ever_healthy {
+            current
+        } else {
+            CheckState::Unknown
+        };
+        let state = slot.tally.observe(check, counted_from, report.state);
         let times = Intervals::of(spec, self.config.jitter_percent);
         slot.turn.end(
             (started, now.monotonic),
@@ -55,7 +60,7 @@ impl Checker {
                 registration: Some(instance.registration_id()),
                 check: check.id.clone(),
                 state,
-                reason: Arc::clone(&report.reason),
+                reason: report.reason.clone(),
                 body: report.body.clone(),
             };
             // A report that did not fit in, or that the store did not take, is made again after the next probe: that
@@ -96,7 +101,7 @@ fn record(instance: &Instance, check: &Check, report: &ProbeReport, now: Now) {
     let answer = Answer {
         check: check.id.clone(),
         at: now.wall,
-        reason: Arc::clone(&report.reason),
+        reason: report.reason.clone(),
         status: report.status,
         body: report.body.clone(),
     };

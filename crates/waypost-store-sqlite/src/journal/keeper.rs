@@ -110,7 +110,10 @@ impl Keeper {
             let dropped = u64::try_from(lines.len()).unwrap_or_default();
             self.counts.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
-        let Err(failure) = inserted.and_then(|()| self.trim()) else {
+        let kept = inserted
+            .and_then(|()| self.trim())
+            .and_then(|()| wal::checkpoint_when_long(&self.connection));
+        let Err(failure) = kept else {
             self.failing = false;
             return;
         };
@@ -262,6 +265,7 @@ fn open_or_set_aside(file: &Path) -> Result<Connection, StoreError> {
 
 /// The inner error says why the file is none that this version can go on with.
 fn open(file: &Path) -> Result<Result<Connection, String>, Failure> {
+    wal::check_file(file)?;
     let mut connection = database::connect(file)?;
     match database::inspect(&connection, APPLICATION)? {
         Content::Foreign(mark) => {
@@ -285,10 +289,12 @@ fn open(file: &Path) -> Result<Result<Connection, String>, Failure> {
                 )));
             }
             database::prepare(&connection, Synchronous::Normal)?;
-            // Looks at both ends of the table: most damage shows at once.
-            connection.query_row("SELECT min(sequence), max(sequence) FROM line", [], |_| {
-                Ok(())
-            })?;
+            // Looks at both ends of the table only: damage in between shows when somebody reads there.
+            connection.query_row(
+                "SELECT (SELECT min(sequence) FROM line), (SELECT max(sequence) FROM line)",
+                [],
+                |_| Ok(()),
+            )?;
         }
     }
     Ok(Ok(connection))

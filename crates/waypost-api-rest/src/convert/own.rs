@@ -1,0 +1,11 @@
+//! Between our own JSON and the model.
+
+mod check;
+mod registration;
+mod service;
+mod shown;
+
+pub(crate) use check::{check_from_wire, check_to_wire};
+pub(crate) use registration::registration;
+pub(crate) use service::{service_change, service_to_wire};
+pub(crate) use shown::{instance_to_wire, namespace_to_wire};

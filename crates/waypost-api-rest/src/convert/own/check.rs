@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use waypost_core::{
+    Check, CheckId, CheckKind, HttpProbe, ProbeProtocol, ProbeSpec, RegistryError, Text, text,
+};
+
+use crate::wire::own::{Check as WireCheck, CheckKindWord, Seconds};
+
+/// Reads a check; what its kind does not have is refused.
+pub(crate) fn check_from_wire(wire: &WireCheck) -> Result<Check, RegistryError> {
+    refuse_foreign_fields(wire)?;
+    let kind = match wire.kind {
+        CheckKindWord::Http => {
+            CheckKind::Probe(probe(wire, ProbeProtocol::Http(http_probe(wire)?)))
+        }
+        CheckKindWord::Tcp => CheckKind::Probe(probe(wire, ProbeProtocol::Tcp)),
+        CheckKindWord::Heartbeat => CheckKind::Heartbeat {
+            within_seconds: wire.within_seconds.ok_or_else(|| {
+                RegistryError::invalid(field(wire, "within_seconds"), "", "is missing")
+            })?,
+        },
+        CheckKindWord::Reported => CheckKind::Reported,
+        CheckKindWord::Observed => CheckKind::Observed,
+    };
+    let mut check = Check::new(CheckId::new(&wire.id)?, kind);
+    check.unhealthy_after = wire.unhealthy_after.unwrap_or(check.unhealthy_after);
+    check.healthy_after = wire.healthy_after.unwrap_or(check.healthy_after);
+    Ok(check)
+}
+
+fn field(wire: &WireCheck, name: &str) -> String {
+    format!("checks.{}.{name}", wire.id)
+}
+
+fn refuse_foreign_fields(wire: &WireCheck) -> Result<(), RegistryError> {
+    let http = [
+        ("path", wire.path.is_some()),
+        ("method", wire.method.is_some()),
+        ("headers", !wire.headers.is_empty()),
+        ("expected_status", wire.expected_status.is_some()),
+    ];
+    let probe = [
+        ("port", wire.port.is_some()),
+        ("interval_seconds", wire.interval_seconds.is_some()),
+        (
+            "unhealthy_interval_seconds",
+            wire.unhealthy_interval_seconds.is_some(),
+        ),
+        ("timeout_seconds", wire.timeout_seconds.is_some()),
+    ];
+    let beat = [("within_seconds", wire.within_seconds.is_some())];
+    let kind = wire.kind;
+    let foreign = |fields: &[(&'static str, bool)], fits: bool| {
+        fields
+            .iter()
+            .find(|(_, given)| *given && !fits)
+            .map(|(name, _)| *name)
+    };
+    let is_probe = matches!(kind, CheckKindWord::Http | CheckKindWord::Tcp);
+    let found = foreign(&http, kind == CheckKindWord::Http)
+        .or_else(|| foreign(&probe, is_probe))
+        .or_else(|| foreign(&beat, kind == CheckKindWord::Heartbeat));
+    found.map_or(Ok(()), |name| {
+        let rule = "is not a field of this kind of check";
+        Err(RegistryError::invalid(field(wire, name), "", rule))
+    })
+}
+
+fn probe(wire: &WireCheck, protocol: ProbeProtocol) -> ProbeSpec {
+    let default = ProbeSpec::new(protocol);
+    ProbeSpec {
+        port: wire.port.as_deref().map(text),
+        interval_seconds: wire.interval_seconds.unwrap_or(default.interval_seconds),
+        unhealthy_interval_seconds: wire
+            .unhealthy_interval_seconds
+            .unwrap_or(default.unhealthy_interval_seconds),
+        timeout_milliseconds: wire
+            .timeout_seconds
+            .map_or(default.timeout_milliseconds, |timeout| timeout.milliseconds),
+        ..default
+    }
+}
+
+fn http_probe(wire: &WireCheck) -> Result<HttpProbe, RegistryError> {
+    let default = HttpProbe::default();
+    let headers: Vec<(Text, Text)> = wire
+        .headers
+        .iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect();
+    let (status_min, status_max) = match &wire.expected_status {
+        Some(range) => statuses(range).ok_or_else(|| {
+            let rule = "must be a status or a range of them, such as 200 or 200-299";
+            RegistryError::invalid(field(wire, "expected_status"), range, rule)
+        })?,
+        None => (default.status_min, default.status_max),
+    };
+    Ok(HttpProbe {
+        path: wire.path.as_deref().map_or(default.path, text),
+        method: wire.method.as_deref().map_or(default.method, text),
+        headers: Arc::from(headers),
+        status_min,
+        status_max,
+    })
+}
+
+fn statuses(range: &str) -> Option<(u16, u16)> {
+    let (least, most) = range.split_once('-').unwrap_or((range, range));
+    Some((least.trim().parse().ok()?, most.trim().parse().ok()?))
+}
+
+/// Shows a check the way it can be sent again.
+pub(crate) fn check_to_wire(check: &Check) -> WireCheck {
+    let mut wire = WireCheck {
+        id: check.id.as_str().to_owned(),
+        kind: CheckKindWord::Reported,
+        path: None,
+        method: None,
+        headers: BTreeMap::new(),
+        expected_status: None,
+        port: None,
+        within_seconds: None,
+        interval_seconds: None,
+        unhealthy_interval_seconds: None,
+        timeout_seconds: None,
+        unhealthy_after: Some(check.unhealthy_after),
+        healthy_after: Some(check.healthy_after),
+    };
+    match &check.kind {
+        CheckKind::Probe(spec) => show_probe(&mut wire, spec),
+        CheckKind::Heartbeat { within_seconds } => {
+            wire.kind = CheckKindWord::Heartbeat;
+            wire.within_seconds = Some(*within_seconds);
+        }
+        CheckKind::Reported => wire.kind = CheckKindWord::Reported,
+        CheckKind::Observed => wire.kind = CheckKindWord::Observed,
+    }
+    wire
+}
+
+fn show_probe(wire: &mut WireCheck, spec: &ProbeSpec) {
+    wire.port = spec.port.as_ref().map(ToString::to_string);
+    wire.interval_seconds = Some(spec.interval_seconds);
+    wire.unhealthy_interval_seconds = Some(spec.unhealthy_interval_seconds);
+    wire.timeout_seconds = Some(Seconds {
+        milliseconds: spec.timeout_milliseconds,
+    });
+    match &spec.protocol {
+        ProbeProtocol::Http(http) => {
+            wire.kind = CheckKindWord::Http;
+            wire.path = Some(http.path.to_string());
+            wire.method = Some(http.method.to_string());
+            let headers = http.headers.iter();
+            wire.headers = headers
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect();
+            wire.expected_status = Some(format!("{}-{}", http.status_min, http.status_max));
+        }
+        ProbeProtocol::Tcp => wire.kind = CheckKindWord::Tcp,
+    }
+}

@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+
+use waypost_core::{
+    Attributes, Check, Health, Origin, RegistryError, ServiceChange, ServiceState, View, text,
+};
+
+use super::{check_from_wire, check_to_wire};
+use crate::error::in_words_of;
+use crate::wire::own::{InstanceCounts, Service, ServiceSettings};
+
+/// Reads what changes of a service.
+pub(crate) fn service_change(wire: &ServiceSettings) -> Result<ServiceChange, RegistryError> {
+    let checks = wire.checks.as_ref().map(|checks| {
+        let read = checks.iter().map(check_from_wire);
+        read.collect::<Result<Vec<Check>, _>>()
+    });
+    Ok(ServiceChange {
+        description: wire.description.as_deref().map(text),
+        dns: None,
+        checks: checks.transpose()?.map(Into::into),
+        fail_open: wire.fail_open,
+        remove_after_seconds: wire.remove_after_seconds,
+        lease_seconds: wire.lease_seconds,
+        attributes: wire.attributes.as_ref().map(Attributes::new).transpose()?,
+        tags: wire
+            .tags
+            .as_ref()
+            .map(|tags| tags_from_wire(tags))
+            .transpose()?,
+    })
+}
+
+/// A service's tags are pairs, as AWS has them: a word is a pair without a value.
+fn tags_from_wire(tags: &[String]) -> Result<Attributes, RegistryError> {
+    let pairs = tags
+        .iter()
+        .map(|tag| tag.split_once('=').unwrap_or((tag, "")));
+    Attributes::new(pairs).map_err(|error| in_words_of(error, &[("attributes", "tags")]))
+}
+
+fn tags_to_wire(tags: &Attributes) -> Vec<String> {
+    let words = tags.iter().map(|(key, value)| match value {
+        "" => key.to_owned(),
+        value => format!("{key}={value}"),
+    });
+    words.collect()
+}
+
+/// Shows a service.
+pub(crate) fn service_to_wire(view: &View, state: &ServiceState) -> Service {
+    let service = state.service();
+    let attributes = service.attributes.iter();
+    Service {
+        namespace: service.key.namespace.as_str().to_owned(),
+        name: service.key.name.as_str().to_owned(),
+        id: service.id.to_string(),
+        description: service.description.to_string(),
+        origin: match service.origin {
+            Origin::Explicit => "explicit",
+            Origin::Implied => "implied",
+        },
+        fail_open: service.fail_open,
+        remove_after_seconds: service.remove_after_seconds,
+        lease_seconds: service.lease_seconds,
+        checks: service.checks.iter().map(check_to_wire).collect(),
+        attributes: attributes
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+        tags: tags_to_wire(&service.tags),
+        instances: counts(state),
+        revision: view.position_at(state.modified()).to_string(),
+    }
+}
+
+fn counts(state: &ServiceState) -> InstanceCounts {
+    let mut counts = InstanceCounts {
+        total: state.instances().len(),
+        in_rotation: state.rotation().instances().len(),
+        ..InstanceCounts::default()
+    };
+    for instance in state.instances() {
+        let count = match instance.health() {
+            Health::Healthy => &mut counts.healthy,
+            Health::Warning => &mut counts.warning,
+            Health::Unknown => &mut counts.unknown,
+            Health::Unhealthy => &mut counts.unhealthy,
+        };
+        *count += 1;
+    }
+    counts
+}

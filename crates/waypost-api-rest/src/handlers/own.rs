@@ -1,0 +1,369 @@
+//! Our own paths: namespaces, services and instances; who may be sent traffic.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use waypost_core::{
+    Access, Command, Dialect, ErrorKind, InstanceId, NamespaceName, Outcome, Owner, RegistrationId,
+    RegistryError, Scope, ServiceChange, ServiceKey, ServiceName, ServiceSpec, ServiceState, View,
+};
+use waypost_http::{Request, RequestHead, Response, Router, empty, json};
+
+use super::{at_once, param, render, waiting};
+use crate::body::{read_json, read_json_or_empty};
+use crate::cache::{Rendered, etag};
+use crate::convert::own as convert;
+use crate::error::{Answer, Problem, Refusal};
+use crate::page::Page;
+use crate::state::{Rest, conditional};
+use crate::wire::own::{
+    HeartbeatAnswer, HeartbeatBody, InstancePage, NamespacePage, Registration, Rotation,
+    ServicePage, ServiceSettings, Tier,
+};
+
+const DIALECT: Dialect = Dialect::Rest;
+
+const SERVICES: &str = "/v1/namespaces/{namespace}/services";
+const SERVICE: &str = "/v1/namespaces/{namespace}/services/{service}";
+const INSTANCES: &str = "/v1/namespaces/{namespace}/services/{service}/instances";
+const INSTANCE: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}";
+const HEARTBEAT: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat";
+
+pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
+    router
+        .get_sync("/v1/namespaces", at_once!(rest, namespaces))
+        .get_sync(SERVICES, at_once!(rest, services))
+        .get_sync(SERVICE, at_once!(rest, service))
+        .put(SERVICE, waiting!(rest, put_service))
+        .delete(SERVICE, waiting!(rest, delete_service))
+        .get_sync(INSTANCES, at_once!(rest, instances))
+        .get_sync(INSTANCE, at_once!(rest, instance))
+        .put(INSTANCE, waiting!(rest, put_instance))
+        .delete(INSTANCE, waiting!(rest, delete_instance))
+        .post(HEARTBEAT, waiting!(rest, heartbeat))
+        .get_sync("/v1/discover/{service}", at_once!(rest, discover))
+}
+
+/// Answers with a document whose every change moves the revision, vitals aside.
+fn versioned(
+    rest: &Rest,
+    head: &RequestHead,
+    view: &View,
+    scope: &Scope,
+    document: &impl serde::Serialize,
+) -> Answer {
+    let position = view.position_at(view.modified(scope));
+    let now = rest.registry.clock().monotonic();
+    Ok(conditional(
+        head,
+        Rendered::new(render(document), position, now),
+    ))
+}
+
+fn service_key(head: &RequestHead) -> Result<ServiceKey, RegistryError> {
+    ServiceKey::new(param(head, "namespace"), param(head, "service"))
+}
+
+/// Reads `?owner=`; without it the registry decides.
+pub(crate) fn owner(head: &RequestHead) -> Result<Option<Owner>, Refusal> {
+    match head.query_value("owner")? {
+        Some(owner) => Ok(Some(Owner::new(&owner)?)),
+        None => Ok(None),
+    }
+}
+
+fn namespaces(rest: &Rest, head: &RequestHead) -> Answer {
+    let access = rest.reader(head, DIALECT)?;
+    let view = rest.registry.view(&access);
+    let page = Page::of(head, &rest.config)?;
+    let after = page.after.as_deref().map(NamespaceName::new).transpose()?;
+    let all = view.namespaces().filter(|state| {
+        after
+            .as_ref()
+            .is_none_or(|after| state.namespace().name > *after)
+    });
+    let (shown, next) = page.cut(all, |state| state.namespace().name.as_str().to_owned());
+    let namespaces = shown
+        .into_iter()
+        .map(|state| convert::namespace_to_wire(&view, state))
+        .collect();
+    versioned(
+        rest,
+        head,
+        &view,
+        &Scope::All,
+        &NamespacePage { namespaces, next },
+    )
+}
+
+fn services(rest: &Rest, head: &RequestHead) -> Answer {
+    let access = rest.reader(head, DIALECT)?;
+    let view = rest.registry.view(&access);
+    let page = Page::of(head, &rest.config)?;
+    let namespace = NamespaceName::new(param(head, "namespace"))?;
+    let after = page.after.as_deref().map(ServiceName::new).transpose()?;
+    let all = view.services_in(&namespace, after.as_ref())?;
+    let (shown, next) = page.cut(all, |state| state.service().key.name.as_str().to_owned());
+    let services = shown
+        .into_iter()
+        .map(|state| convert::service_to_wire(&view, state))
+        .collect();
+    let document = ServicePage {
+        namespace: namespace.as_str().to_owned(),
+        services,
+        next,
+    };
+    versioned(rest, head, &view, &Scope::Namespace(namespace), &document)
+}
+
+fn service(rest: &Rest, head: &RequestHead) -> Answer {
+    let access = rest.reader(head, DIALECT)?;
+    let view = rest.registry.view(&access);
+    let key = service_key(head)?;
+    let document = convert::service_to_wire(&view, view.service(&key)?);
+    versioned(rest, head, &view, &Scope::Service(key), &document)
+}
+
+async fn put_service(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    let key = service_key(&request.head)?;
+    let settings: ServiceSettings = read_json_or_empty(request).await?;
+    let change = convert::service_change(&settings)?;
+    let outcome = create_or_update(rest, &access, &key, change).await?;
+    let view = rest.registry.view(&access);
+    let state = view.service(&key)?;
+    Ok(written(
+        &view,
+        state,
+        outcome,
+        &convert::service_to_wire(&view, state),
+    ))
+}
+
+/// Two that create it at once both succeed: the second one updates.
+async fn create_or_update(
+    rest: &Rest,
+    access: &Access,
+    key: &ServiceKey,
+    change: ServiceChange,
+) -> Result<Outcome, RegistryError> {
+    let update = || Command::UpdateService {
+        key: key.clone(),
+        change: change.clone(),
+        expected: None,
+    };
+    match rest.registry.apply(access, update()).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        done => return done.map(|applied| applied.outcome),
+    }
+    let create = Command::CreateService(ServiceSpec {
+        key: key.clone(),
+        change: change.clone(),
+        request_id: None,
+    });
+    match rest.registry.apply(access, create).await {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        done => return done.map(|applied| applied.outcome),
+    }
+    rest.registry
+        .apply(access, update())
+        .await
+        .map(|applied| applied.outcome)
+}
+
+/// Answers 201 for what is new and 200 for what was there.
+fn written(
+    view: &View,
+    state: &ServiceState,
+    outcome: Outcome,
+    document: &impl serde::Serialize,
+) -> Response {
+    let status = match outcome {
+        Outcome::Created => StatusCode::CREATED,
+        Outcome::Updated | Outcome::Unchanged | Outcome::Removed => StatusCode::OK,
+    };
+    let mut response = json(status, render(document));
+    let etag = etag(view.position_at(state.modified()));
+    response.headers_mut().insert(http::header::ETAG, etag);
+    response
+}
+
+async fn delete_service(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    let key = service_key(&request.head)?;
+    rest.registry
+        .apply(&access, Command::DeleteService(key))
+        .await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn instances(rest: &Rest, head: &RequestHead) -> Answer {
+    let access = rest.reader(head, DIALECT)?;
+    let view = rest.registry.view(&access);
+    let page = Page::of(head, &rest.config)?;
+    let key = service_key(head)?;
+    let state = view.service(&key)?;
+    let after = page.after.as_deref().map(instance_after).transpose()?;
+    let start = after.map_or(0, |(id, owner)| {
+        let before =
+            |it: &Arc<waypost_core::Instance>| (&it.key().id, &it.key().owner) <= (&id, &owner);
+        state.instances().partition_point(before)
+    });
+    let rest_of = state.instances().iter().skip(start);
+    let (shown, next) = page.cut(rest_of, |it| match it.key().owner.as_str() {
+        "" => it.key().id.as_str().to_owned(),
+        owner => format!("{} {owner}", it.key().id),
+    });
+    let shown = shown
+        .into_iter()
+        .map(|it| convert::instance_to_wire(&view, state, it));
+    let document = InstancePage {
+        namespace: key.namespace.as_str().to_owned(),
+        service: key.name.as_str().to_owned(),
+        instances: shown.collect(),
+        next,
+    };
+    versioned(rest, head, &view, &Scope::Service(key), &document)
+}
+
+/// Reads where the page before ended: an id, and the owner after a space if there is one.
+fn instance_after(after: &str) -> Result<(InstanceId, Owner), RegistryError> {
+    let (id, owner) = after.split_once(' ').unwrap_or((after, ""));
+    Ok((InstanceId::new(id)?, Owner::new(owner)?))
+}
+
+fn instance(rest: &Rest, head: &RequestHead) -> Answer {
+    let access = rest.reader(head, DIALECT)?;
+    let view = rest.registry.view(&access);
+    let (key, id) = (service_key(head)?, InstanceId::new(param(head, "id"))?);
+    let owner = owner(head)?;
+    let instance = view.instance(&key, &id, owner.as_ref())?;
+    let document = convert::instance_to_wire(&view, view.service(&key)?, instance);
+    // The rotation is of the whole service: a change of another instance may put this one in or out.
+    versioned(rest, head, &view, &Scope::Service(key), &document)
+}
+
+async fn put_instance(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    let key = service_key(&request.head)?;
+    let id = InstanceId::new(param(&request.head, "id"))?;
+    let owner = owner(&request.head)?;
+    let registration: Registration = read_json(request).await?;
+    // The service's lease is a default of this dialect: it becomes part of what is registered.
+    let lease = {
+        let view = rest.registry.view(&access);
+        let state = view.service(&key).ok();
+        state.and_then(|state| state.service().lease_seconds)
+    };
+    let spec = convert::registration(&registration, lease)?;
+    let command = Command::Register {
+        service: key.clone(),
+        id: id.clone(),
+        owner: owner.clone(),
+        spec,
+        defaults: ServiceChange::default(),
+    };
+    let applied = rest.registry.apply(&access, command).await?;
+    let view = rest.registry.view(&access);
+    let state = view.service(&key)?;
+    let instance = view.instance(&key, &id, owner.as_ref())?;
+    let document = convert::instance_to_wire(&view, state, instance);
+    Ok(written(&view, state, applied.outcome, &document))
+}
+
+async fn delete_instance(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    let service = service_key(&request.head)?;
+    let id = InstanceId::new(param(&request.head, "id"))?;
+    let owner = owner(&request.head)?;
+    let command = Command::Deregister { service, id, owner };
+    rest.registry.apply(&access, command).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn heartbeat(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    let service = service_key(&request.head)?;
+    let id = InstanceId::new(param(&request.head, "id"))?;
+    let owner = owner(&request.head)?;
+    let body: HeartbeatBody = read_json_or_empty(request).await?;
+    let registration: Option<RegistrationId> = body
+        .registration_id
+        .as_deref()
+        .map(str::parse)
+        .transpose()?;
+    let load = body.load.map(load).transpose()?;
+    let renewed = async {
+        let view = rest.registry.view(&access);
+        let key = view.instance(&service, &id, owner.as_ref())?.key().clone();
+        rest.registry
+            .heartbeat(&access, &key, registration, load)
+            .await
+    };
+    match renewed.await {
+        Ok(beat) => {
+            let deadline_seconds = beat.lease.map(|lease| lease.as_secs_f64());
+            Ok(super::answer(
+                StatusCode::OK,
+                &HeartbeatAnswer { deadline_seconds },
+            ))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let sentence =
+                format!("Instance {service}/{id} is not registered: register it again with PUT");
+            Err(Problem::from(&error).saying(sentence).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn load(load: f64) -> Result<f32, RegistryError> {
+    if !(0.0..=1.0).contains(&load) {
+        return Err(RegistryError::invalid("load", load, "must be 0 to 1"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a ratio needs no more digits"
+    )]
+    let load = load as f32;
+    Ok(load)
+}
+
+/// Names the service that `?namespace=` and the path mean.
+pub(crate) fn service_asked(rest: &Rest, head: &RequestHead) -> Result<ServiceKey, Refusal> {
+    let name = param(head, "service");
+    Ok(match head.query_value("namespace")? {
+        Some(namespace) => ServiceKey::new(&namespace, name)?,
+        None => rest.service_key(name)?,
+    })
+}
+
+fn discover(rest: &Rest, head: &RequestHead) -> Answer {
+    rest.metrics.timed(DIALECT, || {
+        let access = rest.reader(head, DIALECT)?;
+        let view = rest.registry.view(&access);
+        let key = service_asked(rest, head)?;
+        let state = view.service(&key)?;
+        let show = || {
+            let rotation = state.rotation();
+            let instances = rotation.instances().iter();
+            render(&Rotation {
+                namespace: key.namespace.as_str().to_owned(),
+                service: state.service().key.name.as_str().to_owned(),
+                tier: rotation.tier().map(Tier),
+                instances: instances
+                    .map(|it| convert::instance_to_wire(&view, state, it))
+                    .collect(),
+            })
+        };
+        let position = view.position_at(state.modified());
+        let now = rest.registry.clock().monotonic();
+        // The cache knows services by one name; those of other namespaces are rendered each time.
+        let rendered = if key.namespace == *rest.namespace() {
+            rest.rendered(crate::cache::Kind::Rotation, &view, state, show)
+        } else {
+            Rendered::new(show(), position, now)
+        };
+        Ok(conditional(head, rendered))
+    })
+}

@@ -1,0 +1,313 @@
+//! The OpenAPI 3.1 document, made of the wire types and of one line for each route.
+
+use utoipa::ToSchema;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, Paths,
+};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::response::{Response, ResponseBuilder, ResponsesBuilder};
+use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    Components, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema,
+};
+
+use crate::error::Problem;
+use crate::wire::{discovery, own, service_discovery};
+
+mod routes;
+
+/// The name of the security scheme.
+const BEARER: &str = "bearer";
+
+/// One route as the document shows it.
+struct Route {
+    method: HttpMethod,
+    path: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    query: &'static [&'static str],
+    body: Body,
+    answer: Answered,
+    /// Statuses of problems that come by this route's own doing.
+    problems: &'static [u16],
+}
+
+/// The body of a request.
+enum Body {
+    None,
+    Needed(&'static str),
+    Optional(&'static str),
+}
+
+/// The answers that are no problems.
+enum Answered {
+    /// 200 with a document.
+    Document(&'static str),
+    /// 200, or 304 when the client has it.
+    Versioned(&'static str),
+    /// The same for a list.
+    VersionedList(&'static str),
+    /// 201 when it is new, else 200.
+    Written(&'static str),
+    /// 204.
+    Nothing,
+    /// 200 with something of another media type.
+    Other(&'static str),
+}
+
+/// Makes the document.
+pub(crate) fn document(version: &str) -> OpenApi {
+    let mut paths = Paths::new();
+    for route in routes::ROUTES {
+        paths.add_path_operation(route.path, vec![method(&route.method)], operation(route));
+    }
+    let info = InfoBuilder::new()
+        .title("Waypost")
+        .version(version)
+        .description(Some(
+            "Register instances, find those that may be sent traffic, and ask why. Errors are problem documents \
+             (RFC 9457) that also carry success and message.",
+        ))
+        .build();
+    let anonymous = SecurityRequirement::default();
+    let bearer = SecurityRequirement::new(BEARER, Vec::<String>::new());
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components()))
+        .security(Some([anonymous, bearer]))
+        .build()
+}
+
+fn method(method: &HttpMethod) -> HttpMethod {
+    match method {
+        HttpMethod::Post => HttpMethod::Post,
+        HttpMethod::Put => HttpMethod::Put,
+        HttpMethod::Delete => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}
+
+fn operation(route: &Route) -> Operation {
+    let names = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = names.map(|name| parameter(name, ParameterIn::Path));
+    let in_query = route
+        .query
+        .iter()
+        .map(|name| parameter(name, ParameterIn::Query));
+    let mut responses = answers(&route.answer);
+    for status in route.problems {
+        responses = responses.response(status.to_string(), problem(reason(*status)));
+    }
+    let responses = responses.response("default", problem("Any other problem"));
+    OperationBuilder::new()
+        .tag(route.tag)
+        .summary(Some(route.summary))
+        .operation_id(Some(operation_id(route)))
+        .parameters(Some(in_path.chain(in_query)))
+        .request_body(request_body(&route.body))
+        .responses(responses.build())
+        .build()
+}
+
+/// Makes an id of method and path: `get_v1_discover_by_service`.
+fn operation_id(route: &Route) -> String {
+    let method = match route.method {
+        HttpMethod::Post => "post",
+        HttpMethod::Put => "put",
+        HttpMethod::Delete => "delete",
+        _ => "get",
+    };
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let path: String = route
+        .path
+        .replace("/{", "_by_")
+        .replace('}', "")
+        .chars()
+        .map(word)
+        .collect();
+    format!(
+        "{method}{}{path}",
+        if path.starts_with('_') { "" } else { "_" }
+    )
+}
+
+fn parameter(name: &'static str, place: ParameterIn) -> Parameter {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let name_of = |most: usize| text().min_length(Some(1)).max_length(Some(most));
+    let visible = "^[!-~]+$";
+    let id = "^[0-9A-Za-z_/:.@-]+$";
+    let (schema, about) = match name {
+        "namespace" => (name_of(253).pattern(Some(visible)), "Name of the namespace"),
+        "service" | "service_name" => (name_of(127).pattern(Some(visible)), "Name of the service"),
+        "id" | "instance_id" => (
+            name_of(64).pattern(Some(id)),
+            "Id of the instance in its service",
+        ),
+        "owner" => (
+            text().max_length(Some(253)).pattern(Some("^[!-~]*$")),
+            "Who keeps the instance registered; empty: itself. Without it: itself, else the only owner there is",
+        ),
+        "limit" => (
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(1))
+                .maximum(Some(1_000)),
+            "Most entries of the page",
+        ),
+        "after" => (
+            name_of(64).pattern(Some(id)),
+            "The `next` of the page before",
+        ),
+        _ => (name_of(255), "Tag of an instance"),
+    };
+    let required = if place == ParameterIn::Path {
+        Required::True
+    } else {
+        Required::False
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(about))
+        .schema(Some(schema))
+        .build()
+}
+
+fn request_body(body: &Body) -> Option<RequestBody> {
+    let (name, required) = match body {
+        Body::None => return None,
+        Body::Needed(name) => (name, Required::True),
+        Body::Optional(name) => (name, Required::False),
+    };
+    let body = RequestBodyBuilder::new().required(Some(required));
+    Some(body.content("application/json", of(name)).build())
+}
+
+fn of(name: &str) -> utoipa::openapi::Content {
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(name)))
+        .build()
+}
+
+fn list_of(name: &str) -> utoipa::openapi::Content {
+    let list = ArrayBuilder::new().items(Ref::from_schema_name(name));
+    ContentBuilder::new()
+        .schema(Some(Schema::Array(list.build())))
+        .build()
+}
+
+fn answers(answer: &Answered) -> ResponsesBuilder {
+    let responses = ResponsesBuilder::new();
+    let found = |content| {
+        ResponseBuilder::new()
+            .description("Found")
+            .content("application/json", content)
+            .build()
+    };
+    let known = || Response::new("Nothing but vitals differs from what the client has");
+    match answer {
+        Answered::Document(name) => {
+            let done = ResponseBuilder::new()
+                .description("Done")
+                .content("application/json", of(name));
+            responses.response("200", done.build())
+        }
+        Answered::Versioned(name) => responses
+            .response("200", found(of(name)))
+            .response("304", known()),
+        Answered::VersionedList(name) => responses
+            .response("200", found(list_of(name)))
+            .response("304", known()),
+        Answered::Written(name) => {
+            let is = |about: &str| {
+                ResponseBuilder::new()
+                    .description(about)
+                    .content("application/json", of(name))
+                    .build()
+            };
+            responses
+                .response("200", is("It was there, and is now as sent"))
+                .response("201", is("It is new"))
+        }
+        Answered::Nothing => responses.response("204", Response::new("It is gone")),
+        Answered::Other(media_type) => {
+            let any = ContentBuilder::new().schema(None::<RefOr<Schema>>).build();
+            let found = ResponseBuilder::new()
+                .description("Found")
+                .content(*media_type, any);
+            responses.response("200", found.build())
+        }
+    }
+}
+
+fn problem(about: &'static str) -> Response {
+    ResponseBuilder::new()
+        .description(about)
+        .content("application/problem+json", of("Problem"))
+        .build()
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "The body is no JSON this server reads, or the request is malformed",
+        401 => "A credential is needed",
+        403 => "The credential does not allow this",
+        404 => "It is not registered",
+        409 => "It conflicts with what is there",
+        413 => "It is too large or too much",
+        422 => "A value breaks a rule: see field, value and rule",
+        503 => "The store takes no writes now",
+        _ => "A problem",
+    }
+}
+
+fn components() -> Components {
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token, such as the shared secret"))
+        .build();
+    let mut builder =
+        ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(scheme));
+    let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
+    add::<Problem>(&mut schemas);
+    add::<discovery::ServiceRegistrationRequest>(&mut schemas);
+    add::<discovery::ServiceHeartbeatRequest>(&mut schemas);
+    add::<discovery::Success>(&mut schemas);
+    add::<discovery::AllServices<'_>>(&mut schemas);
+    add::<discovery::ServiceInstances<'_>>(&mut schemas);
+    add::<discovery::HealthyInstances<'_>>(&mut schemas);
+    add::<discovery::TargetGroup>(&mut schemas);
+    add::<service_discovery::Registration>(&mut schemas);
+    add::<service_discovery::Registered>(&mut schemas);
+    add::<service_discovery::Heartbeat>(&mut schemas);
+    add::<service_discovery::Discovered<'_>>(&mut schemas);
+    add::<service_discovery::Aggregated<'_>>(&mut schemas);
+    add::<service_discovery::ServiceList<'_>>(&mut schemas);
+    add::<service_discovery::ServerHealth>(&mut schemas);
+    add::<own::NamespacePage>(&mut schemas);
+    add::<own::ServicePage>(&mut schemas);
+    add::<own::InstancePage>(&mut schemas);
+    add::<own::ServiceSettings>(&mut schemas);
+    add::<own::Registration>(&mut schemas);
+    add::<own::HeartbeatBody>(&mut schemas);
+    add::<own::HeartbeatAnswer>(&mut schemas);
+    add::<own::Rotation>(&mut schemas);
+    add::<own::Explanation>(&mut schemas);
+    for (name, schema) in schemas {
+        builder = builder.schema(name, schema);
+    }
+    builder.build()
+}
+
+/// Adds a type and every type that it names.
+fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}

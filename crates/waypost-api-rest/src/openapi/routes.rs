@@ -1,0 +1,100 @@
+//! One entry for each route, in the order of the page.
+
+use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
+
+use super::{Answered, Body, Route};
+
+const DISCOVERY: &str = "/v1/discovery (source 003)";
+const SERVICE_DISCOVERY: &str = "/service-discovery (source 004)";
+const OWN: &str = "Namespaces, services and instances";
+const FIND: &str = "Finding and explaining";
+const SERVER: &str = "The server";
+
+const READ: &[u16] = &[400, 401];
+const FIND_ONE: &[u16] = &[400, 401, 404, 422];
+const WRITE: &[u16] = &[400, 401, 403, 409, 413, 422, 503];
+const CHANGE: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 503];
+
+macro_rules! route {
+    ($method:ident $path:literal, $tag:expr, $summary:literal, $query:expr, $body:expr, $answer:expr, $problems:expr) => {
+        Route {
+            method: $method,
+            path: $path,
+            tag: $tag,
+            summary: $summary,
+            query: $query,
+            body: $body,
+            answer: $answer,
+            problems: $problems,
+        }
+    };
+}
+
+pub(super) const ROUTES: &[Route] = &[
+    route!(Post "/v1/discovery/register", DISCOVERY, "Registers an instance, or updates it", &[],
+        Body::Needed("ServiceRegistrationRequest"), Answered::Document("Success"), WRITE),
+    route!(Post "/v1/discovery/heartbeat", DISCOVERY, "Says that an instance lives", &[],
+        Body::Needed("ServiceHeartbeatRequest"), Answered::Document("Success"), CHANGE),
+    route!(Delete "/v1/discovery/unregister/{service_name}/{instance_id}", DISCOVERY, "Removes an instance", &[],
+        Body::None, Answered::Document("Success"), CHANGE),
+    route!(Get "/v1/discovery/services", DISCOVERY, "Lists every service with its instances", &[],
+        Body::None, Answered::Versioned("AllServices"), READ),
+    route!(Get "/v1/discovery/services/{service_name}", DISCOVERY, "Lists the instances of a service", &[],
+        Body::None, Answered::Versioned("ServiceInstances"), FIND_ONE),
+    route!(Get "/v1/discovery/services/{service_name}/healthy", DISCOVERY,
+        "Lists the instances that may be sent traffic", &[],
+        Body::None, Answered::Versioned("HealthyInstances"), FIND_ONE),
+    route!(Get "/v1/discovery/services/{service_name}/instances", DISCOVERY,
+        "Lists targets for Prometheus' HTTP service discovery", &[],
+        Body::None, Answered::VersionedList("TargetGroup"), &[400, 401, 422]),
+    route!(Post "/service-discovery/register", SERVICE_DISCOVERY, "Registers an instance, or updates it", &[],
+        Body::Needed("ServiceDiscoveryRegistration"), Answered::Document("Registered"), WRITE),
+    route!(Post "/service-discovery/heartbeat", SERVICE_DISCOVERY, "Says that an instance lives", &[],
+        Body::Needed("ServiceDiscoveryHeartbeat"), Answered::Document("Success"), CHANGE),
+    route!(Delete "/service-discovery/{service_name}/{instance_id}", SERVICE_DISCOVERY, "Removes an instance", &[],
+        Body::None, Answered::Document("Success"), CHANGE),
+    route!(Get "/service-discovery/discover/{service_name}", SERVICE_DISCOVERY, "Picks an instance, in turn", &[],
+        Body::None, Answered::Document("Discovered"), FIND_ONE),
+    route!(Get "/service-discovery/health/aggregated", SERVICE_DISCOVERY, "Shows the health of every service", &[],
+        Body::None, Answered::Versioned("Aggregated"), READ),
+    route!(Get "/service-discovery/services", SERVICE_DISCOVERY, "Lists every service", &[],
+        Body::None, Answered::Versioned("ServiceList"), READ),
+    route!(Get "/service-discovery/services/healthy", SERVICE_DISCOVERY, "Lists the healthy services", &[],
+        Body::None, Answered::Versioned("ServiceList"), READ),
+    route!(Get "/service-discovery/services/by-tag/{tag}", SERVICE_DISCOVERY,
+        "Lists the services that have an instance with a tag", &[],
+        Body::None, Answered::Versioned("ServiceList"), READ),
+    route!(Get "/v1/namespaces", OWN, "Lists the namespaces", &["limit", "after"],
+        Body::None, Answered::Versioned("NamespacePage"), &[400, 401, 422]),
+    route!(Get "/v1/namespaces/{namespace}/services", OWN, "Lists the services of a namespace", &["limit", "after"],
+        Body::None, Answered::Versioned("ServicePage"), FIND_ONE),
+    route!(Get "/v1/namespaces/{namespace}/services/{service}", OWN, "Shows a service", &[],
+        Body::None, Answered::Versioned("Service"), FIND_ONE),
+    route!(Put "/v1/namespaces/{namespace}/services/{service}", OWN,
+        "Creates a service, or changes what is sent of it", &[],
+        Body::Optional("ServiceSettings"), Answered::Written("Service"), WRITE),
+    route!(Delete "/v1/namespaces/{namespace}/services/{service}", OWN, "Removes a service without instances", &[],
+        Body::None, Answered::Nothing, CHANGE),
+    route!(Get "/v1/namespaces/{namespace}/services/{service}/instances", OWN, "Lists the instances of a service",
+        &["limit", "after"], Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
+    route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Shows an instance", &["owner"],
+        Body::None, Answered::Versioned("Instance"), &[400, 401, 404, 409, 422]),
+    route!(Put "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
+        "Registers an instance, or updates it", &["owner"],
+        Body::Needed("Registration"), Answered::Written("Instance"), WRITE),
+    route!(Delete "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Removes an instance",
+        &["owner"], Body::None, Answered::Nothing, CHANGE),
+    route!(Post "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat", OWN,
+        "Says that an instance lives", &["owner"],
+        Body::Optional("HeartbeatBody"), Answered::Document("HeartbeatAnswer"), CHANGE),
+    route!(Get "/v1/discover/{service}", FIND, "Shows who may be sent traffic", &["namespace"],
+        Body::None, Answered::Versioned("Rotation"), FIND_ONE),
+    route!(Get "/v1/explain/{service}/{id}", FIND, "Explains why an instance is in rotation or out",
+        &["namespace", "owner"], Body::None, Answered::Document("Explanation"), &[400, 401, 404, 409, 422]),
+    route!(Get "/health", SERVER, "Tells how this server is; needs no credential", &[],
+        Body::None, Answered::Document("ServerHealth"), &[]),
+    route!(Get "/openapi.json", SERVER, "Returns this document", &[],
+        Body::None, Answered::Other("application/json"), READ),
+    route!(Get "/docs", SERVER, "Shows this document as a page", &[],
+        Body::None, Answered::Other("text/html; charset=utf-8"), READ),
+];

@@ -1,0 +1,21 @@
+//! The JSON of our own paths. What is sent with fields that are not known is refused.
+
+mod check;
+mod explanation;
+mod instance;
+mod namespace;
+mod page;
+mod service;
+mod tier;
+
+pub(crate) use check::{Check, CheckKindWord, Seconds};
+pub(crate) use explanation::{
+    CheckReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport, Visibility,
+};
+pub(crate) use instance::{
+    HeartbeatAnswer, HeartbeatBody, Instance, Port, PortSent, Registration, Rotation,
+};
+pub(crate) use namespace::Namespace;
+pub(crate) use page::{InstancePage, NamespacePage, ServicePage};
+pub(crate) use service::{InstanceCounts, Service, ServiceSettings};
+pub(crate) use tier::Tier;

@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// A check. Which fields it may have depends on its kind; what is not said has the default in brackets.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Check {
+    /// Name of the check, unique in its service or instance.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[0-9A-Za-z_/:.@-]+$")]
+    pub(crate) id: String,
+    /// How it finds out.
+    pub(crate) kind: CheckKindWord,
+    /// http: path and query that are asked [`/health`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2_048, pattern = "^/[!-~]*$")]
+    pub(crate) path: Option<String>,
+    /// http: method in capitals [`GET`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 16, pattern = "^[A-Z]+$")]
+    pub(crate) method: Option<String>,
+    /// http: further headers, at most 16.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(schema_with = crate::wire::schema::headers)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// http: statuses that pass, one or a range [`200-299`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[1-5][0-9][0-9]$")]
+    pub(crate) expected_status: Option<String>,
+    /// http, tcp: name of the port that is asked [the first].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[!-~]+$")]
+    pub(crate) port: Option<String>,
+    /// heartbeat: seconds within which one has to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub(crate) within_seconds: Option<u32>,
+    /// http, tcp: seconds between probes [30].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub(crate) interval_seconds: Option<u32>,
+    /// http, tcp: seconds between probes from the first failure on [5].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub(crate) unhealthy_interval_seconds: Option<u32>,
+    /// http, tcp: seconds a probe may take, more than 0 and at most 60 [5].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, minimum = 0.001, maximum = 60)]
+    pub(crate) timeout_seconds: Option<Seconds>,
+    /// Failures in a row that make it fail [3].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub(crate) unhealthy_after: Option<u16>,
+    /// Passes in a row that make it pass again; the very first counts at once [2].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub(crate) healthy_after: Option<u16>,
+}
+
+/// How a check finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CheckKindWord {
+    /// A URL of the instance is asked.
+    Http,
+    /// A connection to a port of the instance is opened.
+    Tcp,
+    /// The instance has to be heard of within a time.
+    Heartbeat,
+    /// Somebody reports the result.
+    Reported,
+    /// Traffic is watched; it makes a warning at most.
+    Observed,
+}
+
+/// Seconds with at most milliseconds; whole ones are written without a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seconds {
+    pub(crate) milliseconds: u32,
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.milliseconds.is_multiple_of(1_000) {
+            serializer.serialize_u32(self.milliseconds / 1_000)
+        } else {
+            serializer.serialize_f64(f64::from(self.milliseconds) / 1_000.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecondsVisitor)
+    }
+}
+
+struct SecondsVisitor;
+
+impl Visitor<'_> for SecondsVisitor {
+    type Value = Seconds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of seconds")
+    }
+
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Seconds, E> {
+        if !(0.001..=86_400.0).contains(&seconds) {
+            return Err(E::custom(
+                "must be a number of seconds, more than 0 and at most 60",
+            ));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most 86,400,000 and positive"
+        )]
+        let milliseconds = (seconds * 1_000.0).round() as u32;
+        Ok(Seconds { milliseconds })
+    }
+
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Seconds, E> {
+        self.visit_f64(f64::from(u32::try_from(seconds).unwrap_or(u32::MAX)))
+    }
+
+    fn visit_i64<E: Error>(self, _seconds: i64) -> Result<Seconds, E> {
+        self.visit_f64(-1.0)
+    }
+}

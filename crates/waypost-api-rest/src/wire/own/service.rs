@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::Check;
+
+/// A service with its settings and counts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Service {
+    /// Name of the namespace.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its id, `srv-...`.
+    pub(crate) id: String,
+    /// Free text.
+    pub(crate) description: String,
+    /// `explicit`: somebody created it. `implied`: a registration did, and it goes 24 hours after its last instance.
+    pub(crate) origin: &'static str,
+    /// Whether failing instances are served when no other is left.
+    pub(crate) fail_open: bool,
+    /// Seconds after the end of its lease at which an instance is removed.
+    pub(crate) remove_after_seconds: u32,
+    /// Lease of instances that are registered over these paths and do not say one.
+    pub(crate) lease_seconds: Option<u32>,
+    /// Checks of every instance.
+    pub(crate) checks: Vec<Check>,
+    /// Free text by key.
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Words.
+    pub(crate) tags: Vec<String>,
+    /// How many instances are in which health.
+    pub(crate) instances: InstanceCounts,
+    /// Position of the latest change of it or of its instances, `epoch.revision`.
+    pub(crate) revision: String,
+}
+
+/// How many instances a service has, by health.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct InstanceCounts {
+    /// All.
+    pub(crate) total: usize,
+    /// Those that may be sent traffic.
+    pub(crate) in_rotation: usize,
+    /// Those that pass.
+    pub(crate) healthy: usize,
+    /// Those that pass with reservations.
+    pub(crate) warning: usize,
+    /// Those of which nothing is known yet.
+    pub(crate) unknown: usize,
+    /// Those that fail.
+    pub(crate) unhealthy: usize,
+}
+
+/// Settings of a service; what is not sent stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceSettings {
+    /// Free text.
+    #[schema(max_length = 1_024)]
+    pub(crate) description: Option<String>,
+    /// Whether failing instances are served when no other is left.
+    pub(crate) fail_open: Option<bool>,
+    /// Seconds after the end of its lease at which an instance is removed.
+    #[schema(maximum = 2_592_000)]
+    pub(crate) remove_after_seconds: Option<u32>,
+    /// Lease of instances that do not say one; null takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
+    pub(crate) lease_seconds: Option<Option<u32>>,
+    /// Checks of every instance.
+    #[schema(max_items = 16)]
+    pub(crate) checks: Option<Vec<Check>>,
+    /// Free text by key.
+    #[schema(schema_with = crate::wire::schema::attributes)]
+    pub(crate) attributes: Option<BTreeMap<String, String>>,
+    /// Words, or `key=value`.
+    #[schema(schema_with = crate::wire::schema::service_tags)]
+    pub(crate) tags: Option<Vec<String>>,
+}
+
+/// Tells a field that is null from one that is not there.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

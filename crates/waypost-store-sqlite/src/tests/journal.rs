@@ -1,0 +1,247 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use waypost_core::{
+    Author, Dialect, Health, Journal, JournalEntry, JournalFilter, JournalPage, JournalRecord,
+    ManualClock, Revision, Timestamp, text,
+};
+use waypost_testkit::instance_key;
+
+use super::{Home, clock, run};
+use crate::SqliteJournal;
+
+fn line(at: Timestamp, record: JournalRecord) -> JournalEntry {
+    JournalEntry {
+        at,
+        revision: Revision(7),
+        author: Author {
+            subject: text("tester"),
+            address: Some([192, 0, 2, 9].into()),
+            dialect: Dialect::Rest,
+        },
+        record,
+    }
+}
+
+fn changed(number: u64) -> JournalEntry {
+    let record = JournalRecord::Changed {
+        cause: text("register"),
+        objects: vec![format!("instance number {number}")],
+    };
+    line(Timestamp(1_790_000_000_000), record)
+}
+
+fn edge(id: &str, body: &str) -> JournalEntry {
+    let record = JournalRecord::Edge {
+        instance: instance_key("web", id),
+        from: Health::Healthy,
+        to: Health::Unhealthy,
+        reason: text("refused"),
+        body: Some(text(body)),
+    };
+    line(Timestamp(1_790_000_000_000), record)
+}
+
+struct Opened {
+    home: Home,
+    clock: Arc<ManualClock>,
+    journal: Option<SqliteJournal>,
+}
+
+impl Opened {
+    fn new() -> Self {
+        Self::of(Home::new())
+    }
+
+    fn of(home: Home) -> Self {
+        // The store makes the directory.
+        drop(home.open());
+        let clock = clock();
+        let mut opened = Self {
+            home,
+            clock,
+            journal: None,
+        };
+        opened.reopen();
+        opened
+    }
+
+    fn reopen(&mut self) {
+        drop(self.journal.take());
+        let clock = Arc::<ManualClock>::clone(&self.clock);
+        self.journal = Some(SqliteJournal::open(&self.home.config, clock).unwrap());
+    }
+
+    fn journal(&self) -> &SqliteJournal {
+        self.journal.as_ref().unwrap()
+    }
+
+    fn append(&self, lines: Vec<JournalEntry>) {
+        self.journal().append(lines);
+    }
+
+    fn read(&self, filter: JournalFilter, limit: usize) -> JournalPage {
+        run(self.journal().read(filter, limit)).unwrap()
+    }
+
+    fn all(&self) -> Vec<JournalEntry> {
+        let page = self.read(JournalFilter::default(), usize::MAX);
+        page.into_iter().map(|(_, line)| line).collect()
+    }
+}
+
+#[test]
+fn a_page_shows_everything_appended_before_newest_first() {
+    let opened = Opened::new();
+    let mut expected = Vec::new();
+    for number in 0..200 {
+        opened.append(vec![changed(number), edge("a", "body")]);
+        expected.push(changed(number));
+        expected.push(edge("a", "body"));
+        if number % 50 == 0 {
+            let newest_first: Vec<JournalEntry> = expected.iter().rev().cloned().collect();
+            assert_eq!(opened.all(), newest_first);
+        }
+    }
+}
+
+#[test]
+fn pages_go_on_where_the_last_one_ended() {
+    let opened = Opened::new();
+    opened.append((0..25).map(changed).collect());
+    let mut before = None;
+    let mut seen = Vec::new();
+    loop {
+        let filter = JournalFilter {
+            before,
+            ..JournalFilter::default()
+        };
+        let page = opened.read(filter, 10);
+        let Some((last, _)) = page.last() else { break };
+        before = Some(*last);
+        seen.extend(page.into_iter().map(|(_, line)| line));
+    }
+    assert_eq!(seen, (0..25).rev().map(changed).collect::<Vec<_>>());
+}
+
+#[test]
+fn edges_are_found_by_their_instance_whatever_the_case() {
+    let opened = Opened::new();
+    opened.append(vec![
+        edge("a", "1"),
+        edge("b", "2"),
+        changed(1),
+        edge("A", "3"),
+    ]);
+    let filter = JournalFilter {
+        instance: Some(instance_key("WEB", "a")),
+        before: None,
+    };
+    let page = opened.read(filter, 10);
+    let lines: Vec<JournalEntry> = page.into_iter().map(|(_, line)| line).collect();
+    assert_eq!(lines, [edge("A", "3"), edge("a", "1")]);
+}
+
+#[test]
+fn closing_writes_what_is_queued() {
+    let mut opened = Opened::new();
+    opened.append((0..500).map(changed).collect());
+    opened.reopen();
+    assert_eq!(opened.all().len(), 500);
+    assert_eq!(opened.journal().dropped(), 0);
+}
+
+#[test]
+fn lines_that_find_no_room_are_counted_and_dropped() {
+    let opened = Opened::new();
+    opened.append((0..9_000).map(changed).collect());
+    assert_eq!(
+        opened.journal().dropped(),
+        9_000,
+        "more at once than may ever wait"
+    );
+    assert_eq!(opened.all(), []);
+    // The thread goes on afterwards.
+    opened.append(vec![changed(1)]);
+    assert_eq!(opened.all(), [changed(1)]);
+}
+
+#[test]
+fn the_oldest_lines_go_when_there_are_too_many_bytes() {
+    let mut home = Home::new();
+    home.config.journal_bytes_max = 1_024 * 1_024;
+    let opened = Opened::of(home);
+    let body = "x".repeat(4_096);
+    for _ in 0..30 {
+        opened.append((0..50).map(|_| edge("a", &body)).collect());
+        opened.read(JournalFilter::default(), 1);
+    }
+    opened.append(vec![changed(1)]);
+    let page = opened.read(JournalFilter::default(), usize::MAX);
+    assert!(page.len() < 400, "{} lines of 4 KiB in 1 MiB", page.len());
+    assert_eq!(page[0].1, changed(1), "the newest stay");
+    assert_eq!(page[0].0, 1_501, "sequence numbers go on");
+    let bytes = opened.home.file("journal.sqlite").metadata().unwrap().len();
+    assert!(bytes < 8 * 1_024 * 1_024, "{bytes} bytes");
+    assert_eq!(opened.journal().dropped(), 0);
+}
+
+#[test]
+fn lines_go_when_they_are_too_old_and_their_numbers_never_come_again() {
+    let opened = Opened::new();
+    opened.append((0..10).map(changed).collect());
+    assert_eq!(opened.all().len(), 10);
+    opened.clock.advance(Duration::from_hours(24 * 31));
+    let now = waypost_core::Clock::wall(opened.clock.as_ref());
+    let new = JournalEntry {
+        at: now,
+        ..changed(99)
+    };
+    opened.append(vec![new.clone()]);
+    assert_eq!(opened.read(JournalFilter::default(), 100), [(11, new)]);
+}
+
+#[test]
+fn a_journal_that_is_damaged_is_set_aside_and_a_new_one_begun() {
+    let home = Home::new();
+    drop(home.open());
+    std::fs::write(home.file("journal.sqlite"), "no journal ".repeat(1_000)).unwrap();
+    let opened = Opened::of(home);
+    opened.append(vec![changed(1)]);
+    assert_eq!(opened.all(), [changed(1)]);
+    let kept = std::fs::read_to_string(opened.home.file("journal.sqlite.damaged")).unwrap();
+    assert!(kept.starts_with("no journal"));
+}
+
+#[test]
+fn a_journal_that_turns_out_damaged_while_in_use_is_set_aside() {
+    let mut opened = Opened::new();
+    let body = "x".repeat(2_000);
+    opened.append((0..200).map(|_| edge("a", &body)).collect());
+    drop(opened.journal.take());
+    let file = opened.home.file("journal.sqlite");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // Lines in the middle: both ends look sound.
+    bytes[60 * 4_096..70 * 4_096].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    opened.reopen();
+    assert!(!opened.home.file("journal.sqlite.damaged").exists());
+    let answer = run(opened.journal().read(JournalFilter::default(), 1_000));
+    assert!(answer.is_err(), "{answer:?}");
+    assert!(opened.home.file("journal.sqlite.damaged").exists());
+    opened.append(vec![changed(1)]);
+    assert_eq!(opened.all(), [changed(1)]);
+}
+
+#[test]
+fn a_journal_of_another_version_is_set_aside() {
+    let mut opened = Opened::new();
+    opened.append(vec![changed(1)]);
+    drop(opened.journal.take());
+    let file = rusqlite::Connection::open(opened.home.file("journal.sqlite")).unwrap();
+    file.pragma_update(None, "user_version", 2).unwrap();
+    drop(file);
+    opened.reopen();
+    assert_eq!(opened.all(), []);
+    assert!(opened.home.file("journal.sqlite.damaged").exists());
+}

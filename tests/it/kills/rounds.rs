@@ -1,0 +1,165 @@
+//! `kill -9` under load, over and over on one data directory: what was acknowledged is there, what was removed is not.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::connection::Connection;
+use crate::server::{PATIENCE, Server};
+use crate::skips::long_forms;
+
+const WRITERS: usize = 6;
+const KEYS_OF_A_WRITER: usize = 5;
+const INSTANCES: &str = "/v1/namespaces/svc.internal/services/web/instances";
+
+/// The version of an instance, or none when it is not there.
+type Version = Option<String>;
+
+/// One writer's instances and what it knows of them.
+struct Writer {
+    number: usize,
+    acts: usize,
+    /// The acknowledged state of each instance.
+    known: BTreeMap<String, Version>,
+    /// The change that had no answer when the connection ended.
+    in_flight: Option<(String, Version)>,
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kills_under_load() {
+    let rounds = if long_forms() { 10_000 } else { 50 };
+    let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
+    let mut server = Server::start();
+    let mut acknowledged = 0;
+    for round in 0..rounds {
+        acknowledged += load_until_kill(&mut server, &mut writers, kill_after(round));
+        if let Err(why) = server.try_restart() {
+            panic!("round {round}: the open failed: {why}");
+        }
+        let log = server.log();
+        assert!(!log.contains("damage"), "round {round}: {log}");
+        compare(&server, &mut writers).unwrap_or_else(|why| panic!("round {round}: {why}"));
+    }
+    println!("{rounds} rounds, {acknowledged} acknowledged, 0 lost, 0 failed opens");
+}
+
+/// Says after how many acknowledged changes to kill: differently in each round, and early in some.
+fn kill_after(round: usize) -> usize {
+    let scattered = round.wrapping_mul(2_654_435_761) >> 4;
+    1 + scattered % 150
+}
+
+/// Kills the server in the middle of it all and gives the number of acknowledged changes.
+fn load_until_kill(server: &mut Server, writers: &mut [Writer], kill_after: usize) -> usize {
+    let acknowledged = AtomicUsize::new(0);
+    let address = server.address();
+    thread::scope(|scope| {
+        for writer in writers {
+            scope.spawn(|| writer.write_until_cut(address, &acknowledged));
+        }
+        let end = Instant::now() + PATIENCE;
+        while acknowledged.load(Ordering::Acquire) < kill_after {
+            assert!(Instant::now() < end, "the load does not come forward");
+            // A finer step than `eventually` has, so that kills fall anywhere in a commit.
+            thread::sleep(Duration::from_micros(200));
+        }
+        server.kill9();
+    });
+    acknowledged.into_inner()
+}
+
+impl Writer {
+    fn new(number: usize) -> Self {
+        Self {
+            number,
+            acts: 0,
+            known: BTreeMap::new(),
+            in_flight: None,
+        }
+    }
+
+    /// Registers, updates, heartbeats and deregisters until the server is gone.
+    fn write_until_cut(&mut self, address: SocketAddr, acknowledged: &AtomicUsize) {
+        let Ok(mut connection) = Connection::open(address) else {
+            return;
+        };
+        while self.act(&mut connection, acknowledged).is_ok() {}
+    }
+
+    fn act(
+        &mut self,
+        connection: &mut Connection,
+        acknowledged: &AtomicUsize,
+    ) -> std::io::Result<()> {
+        self.acts += 1;
+        let id = format!("{}-{}", self.number, self.acts % KEYS_OF_A_WRITER);
+        let known = self.known.get(&id).cloned().flatten();
+        let path = format!("{INSTANCES}/{id}");
+        if known.is_some() && self.acts % 3 == 0 {
+            let beat = connection.ask("POST", &format!("{path}/heartbeat"), &json!({}))?;
+            assert_eq!(beat.status, 200, "{id}: {}", beat.text());
+        }
+        let version = (known.is_none() || self.acts % 4 != 0).then(|| format!("{}", self.acts));
+        let (method, body) = match &version {
+            Some(version) => ("PUT", registration(version)),
+            None => ("DELETE", Value::Null),
+        };
+        self.in_flight = Some((id.clone(), version.clone()));
+        let answer = connection.ask(method, &path, &body)?;
+        assert!(answer.is_success(), "{method} {id}: {}", answer.text());
+        self.in_flight = None;
+        self.known.insert(id, version);
+        acknowledged.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+fn registration(version: &str) -> Value {
+    json!({
+        "address": "10.0.0.1", "port": 8080, "lease_seconds": 300,
+        "attributes": {"version": version},
+    })
+}
+
+/// Compares all there is with all that was acknowledged; what was in flight may be either, and is known from now on.
+fn compare(server: &Server, writers: &mut [Writer]) -> Result<(), String> {
+    let mut found = read(server);
+    for writer in writers {
+        if let Some((id, version)) = writer.in_flight.take() {
+            let now = found.get(&id).cloned();
+            if now == version {
+                writer.known.insert(id, version);
+            }
+        }
+        for (id, version) in &writer.known {
+            let now = found.remove(id);
+            if now != *version {
+                return Err(format!("{id} is {now:?}, acknowledged was {version:?}"));
+            }
+        }
+    }
+    match found.keys().next() {
+        None => Ok(()),
+        Some(id) => Err(format!("{id} is there, although nobody registered it")),
+    }
+}
+
+fn read(server: &Server) -> BTreeMap<String, String> {
+    let answer = server.get(&format!("{INSTANCES}?limit=1000"));
+    if answer.status == 404 {
+        return BTreeMap::new();
+    }
+    let list = answer.expect(200).json();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let instances = list["instances"].as_array().unwrap().iter();
+    instances
+        .map(|instance| {
+            let version = &instance["attributes"]["version"];
+            (word(&instance["id"]), word(version))
+        })
+        .collect()
+}

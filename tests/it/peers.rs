@@ -1,0 +1,267 @@
+//! Programs of other projects against the running binary.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::connection::Connection;
+use crate::server::{Server, Setup, eventually_within};
+use crate::skips::{long_forms, peer, skipped};
+use crate::target::{Reply, Target};
+
+/// Prometheus asks every second here; its start takes longer on a busy machine.
+const PROMETHEUS_PATIENCE: Duration = Duration::from_secs(60);
+/// Test cases per operation.
+const CASES: &str = "25";
+const CASES_LONG: &str = "400";
+const SCHEMATHESIS_MAX: Duration = Duration::from_secs(300);
+const SCHEMATHESIS_MAX_LONG: Duration = Duration::from_secs(3_600);
+
+/// A program that ends with the test.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn start(command: &mut Command, log: PathBuf) -> Self {
+        let file = File::create(&log).unwrap();
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        let child = command.spawn().unwrap();
+        Self { child, log }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            eprintln!("--- the peer said:\n{}", self.log());
+        }
+    }
+}
+
+/// A running Prometheus that scrapes what the URL names.
+struct Prometheus {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Prometheus {
+    fn start(program: &Path, folder: &Path, url: &str) -> Self {
+        let config = json!({
+            "global": { "scrape_interval": "1s", "scrape_timeout": "1s" },
+            "scrape_configs": [{
+                "job_name": "found-by-http-sd",
+                "http_sd_configs": [{ "url": url, "refresh_interval": "1s" }],
+            }],
+        });
+        // JSON is YAML too.
+        let file = folder.join("prometheus.yml");
+        fs::write(&file, config.to_string()).unwrap();
+        let mut command = Command::new(program);
+        command
+            .arg("--config.file")
+            .arg(&file)
+            .arg("--storage.tsdb.path")
+            .arg(folder.join("data"))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .current_dir(folder);
+        let process = Process::start(&mut command, folder.join("prometheus.log"));
+        let address = eventually_within(PROMETHEUS_PATIENCE, "Prometheus listens", || {
+            listens_on(&process.log())
+        });
+        Self { process, address }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let mut connection = Connection::open(self.address).unwrap();
+        let answer = connection.request("GET", path, &[], b"").unwrap();
+        answer.json()
+    }
+
+    /// Waits until the API shows what is looked for.
+    fn wait<T>(&self, description: &str, path: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+        eventually_within(PROMETHEUS_PATIENCE, description, || {
+            look(&self.get(path)["data"])
+        })
+    }
+}
+
+/// Finds the port that the system chose in the log.
+fn listens_on(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("msg=\"Listening on\""))?;
+    let (_, address) = line.split_once("address=")?;
+    address.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn prometheus_scrapes_what_http_service_discovery_gives_it() {
+    let program = match peer("WAYPOST_PEER_PROMETHEUS") {
+        Ok(program) => program,
+        Err(why) => {
+            return skipped(
+                "peers::prometheus_scrapes_what_http_service_discovery_gives_it",
+                &why,
+            );
+        }
+    };
+    let server = Setup::new()
+        .env("WAYPOST__REST__CHECK_INTERVAL_SECONDS", "1")
+        .env("WAYPOST__REST__CHECK_UNHEALTHY_INTERVAL_SECONDS", "1")
+        .env("WAYPOST__REST__CHECK_UNHEALTHY_AFTER", "1")
+        .start();
+    let good = Target::replying(Reply::Answer(200, "games_played_total 42\n".to_owned()));
+    let bad = Target::replying(Reply::Answer(503, String::new()));
+    // Prometheus drops every target for one label name that it does not take.
+    let odd = json!({
+        "build-id": "7", "1st": "one", "gr\u{f6}\u{df}e": "xl", "__address__": "127.0.0.1:1",
+        "__scheme__": "https", "status": "mine", "instance": "mine", "a.b c": "dots", "a_b_c": "legal",
+        "version": "1.0.0", "": "nameless", "quote\"": "\"\\\n",
+    });
+    let mut accepted = serde_json::Map::new();
+    for (key, value) in odd.as_object().unwrap() {
+        let one = json!({
+            "service_name": "probe", "instance_id": "one", "host": "127.0.0.1", "port": good.port(),
+            "metadata": { key.as_str(): value },
+        });
+        if server.post("/v1/discovery/register", &one).status == 200 {
+            accepted.insert(key.clone(), value.clone());
+        }
+    }
+    for key in ["build-id", "1st", "__address__", "status", "instance", "a.b c"] {
+        assert!(accepted.contains_key(key), "{key} is refused");
+    }
+    for (id, target, metadata) in [
+        ("game-1", &good, Value::Object(accepted)),
+        ("game-2", &bad, json!({})),
+    ] {
+        let registration = json!({
+            "service_name": "game", "instance_id": id, "host": "127.0.0.1", "port": target.port(),
+            "health_endpoint": "/metrics", "metadata": metadata,
+        });
+        server.post("/v1/discovery/register", &registration).expect(200);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("{}/v1/discovery/services/game/instances", server.url());
+    let prometheus = Prometheus::start(&program, folder.path(), &url);
+
+    let path = "/api/v1/targets?state=active";
+    let labels = prometheus.wait("game-1 is up, game-2 is down", path, |data| {
+        let targets = data["activeTargets"].as_array()?;
+        let one = |id: &str| targets.iter().find(|it| it["labels"]["instance"] == id);
+        let (first, second) = (one("game-1")?, one("game-2")?);
+        let is_so = first["health"] == "up"
+            && first["labels"]["status"] == "healthy"
+            && second["health"] == "down"
+            && second["labels"]["status"] == "unhealthy";
+        is_so.then(|| first["labels"].clone())
+    });
+    for (label, value) in [
+        ("job", "found-by-http-sd"),
+        ("service_name", "game"),
+        ("load_percentage", "0.0"),
+        ("version", "1.0.0"),
+        ("build_id", "7"),
+        ("_1st", "one"),
+        ("a_b_c", "legal"),
+        ("a_b_c_2", "dots"),
+        ("status_2", "mine"),
+        ("instance_2", "mine"),
+        ("attribute__address__", "127.0.0.1:1"),
+        ("attribute__scheme__", "https"),
+    ] {
+        assert_eq!(labels[label], value, "{label} in {labels:#}");
+    }
+    let up = |id: &str, value: &'static str| {
+        let path = format!("/api/v1/query?query=up%7Binstance%3D%22{id}%22%7D");
+        // A target whose status changed has several series for a while.
+        prometheus.wait(&format!("up of {id} is {value}"), &path, |data| {
+            let mut series = data["result"].as_array()?.iter();
+            series.any(|series| series["value"][1] == value).then_some(())
+        });
+    };
+    up("game-1", "1");
+    up("game-2", "0");
+    let played = "/api/v1/query?query=games_played_total";
+    prometheus.wait("what the target counts is there", played, |data| {
+        (data["result"][0]["value"][1] == "42").then_some(())
+    });
+
+    // Prometheus keeps what it knew while it cannot read an answer; an instance that left must go.
+    server.delete("/v1/discovery/unregister/game/game-2").expect(200);
+    prometheus.wait("game-2 is forgotten", path, |data| {
+        let targets = data["activeTargets"].as_array()?;
+        (targets.len() == 1).then_some(())
+    });
+    let log = prometheus.process.log();
+    assert!(!log.contains("Unable to refresh target groups"), "{log}");
+}
+
+#[test]
+fn prometheus_reads_our_own_metrics() {
+    let program = match peer("WAYPOST_PEER_PROMETHEUS") {
+        Ok(program) => program,
+        Err(why) => return skipped("peers::prometheus_reads_our_own_metrics", &why),
+    };
+    let server = Server::start();
+    let ours = json!({
+        "service_name": "waypost", "instance_id": "itself", "host": "127.0.0.1", "port": server.address().port(),
+        "health_endpoint": "/livez",
+    });
+    server.post("/v1/discovery/register", &ours).expect(200);
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("{}/v1/discovery/services/waypost/instances", server.url());
+    let prometheus = Prometheus::start(&program, folder.path(), &url);
+    let path = "/api/v1/query?query=waypost_registrations_total%7Bprotocol%3D%22discovery%22%7D";
+    prometheus.wait("our counter is there", path, |data| {
+        (data["result"][0]["value"][1] == "1").then_some(())
+    });
+}
+
+#[test]
+fn schemathesis_finds_nothing_in_what_the_openapi_document_promises() {
+    let name = "peers::schemathesis_finds_nothing_in_what_the_openapi_document_promises";
+    let program = match peer("WAYPOST_PEER_SCHEMATHESIS") {
+        Ok(program) => program,
+        Err(why) => return skipped(name, &why),
+    };
+    // Thousands of made-up instances are registered: nobody is to be asked for their health.
+    let server = Setup::new().env("WAYPOST__HEALTH__ENABLED", "false").start();
+    let folder = tempfile::tempdir().unwrap();
+    let (cases, limit) = if long_forms() {
+        (CASES_LONG, SCHEMATHESIS_MAX_LONG)
+    } else {
+        (CASES, SCHEMATHESIS_MAX)
+    };
+    let mut command = Command::new(program);
+    command
+        .args(["--no-color", "run", "--workers", "1", "--seed", "1"])
+        .args(["--generation-database", "none", "--max-examples", cases])
+        .args(["--checks", "all", "--continue-on-failure"])
+        .args(["--request-timeout", "20", "--suppress-health-check", "all"])
+        .arg(format!("{}/openapi.json", server.url()))
+        .env("NO_PROXY", "*")
+        .current_dir(folder.path());
+    let mut process = Process::start(&mut command, folder.path().join("schemathesis.log"));
+    let status = eventually_within(limit, "schemathesis ends", || {
+        process.child.try_wait().unwrap()
+    });
+    assert!(status.success(), "{}", process.log());
+    // A run that found no operation would pass too.
+    let tested = process.log();
+    assert!(tested.contains("No issues found"), "{tested}");
+    server.get("/livez").expect(200);
+}
