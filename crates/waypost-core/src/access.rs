@@ -143,6 +143,16 @@ impl Access {
         Self::everything(part, Dialect::Internal, None)
     }
 
+    /// Returns the same access for another request: its protocol and its peer.
+    #[must_use]
+    pub fn of_request(&self, dialect: Dialect, address: IpAddr) -> Self {
+        Self {
+            dialect,
+            address: Some(address),
+            ..self.clone()
+        }
+    }
+
     /// Returns the name that audit lines show.
     pub fn subject(&self) -> &Text {
         &self.subject

@@ -40,19 +40,26 @@ pub(crate) async fn beat(
     load: Option<f32>,
 ) -> Result<Beat, RegistryError> {
     access.require(Verb::Register, &key.service)?;
+    match attempt(registry, key, registration, load)? {
+        Attempt::Done(beat) => Ok(beat),
+        _ => beat_slowly(registry, access, key, registration, load).await,
+    }
+}
+
+async fn beat_slowly(
+    registry: &Registry,
+    access: &Access,
+    key: &InstanceKey,
+    registration: Option<RegistrationId>,
+    load: Option<f32>,
+) -> Result<Beat, RegistryError> {
     let due = registry.shared.clock.monotonic().after(OUTCOME_WAIT_MAX);
     loop {
         // Registered before the cell is read, so that an outcome in between is not missed.
         let outcome = registry.shared.endings.notified();
         tokio::pin!(outcome);
-        let attempt = match attempt(registry, key, registration, load)? {
-            Attempt::Wait => {
-                outcome.as_mut().enable();
-                attempt(registry, key, registration, load)?
-            }
-            other => other,
-        };
-        match attempt {
+        outcome.as_mut().enable();
+        match attempt(registry, key, registration, load)? {
             Attempt::Done(beat) => return Ok(beat),
             Attempt::Again => tokio::task::yield_now().await,
             Attempt::Renew(registration) => {

@@ -39,6 +39,23 @@ struct ProjectionLabel {
     projection: &'static str,
 }
 
+/// Measures for a metric, finer than the clock's milliseconds; no decision depends on it.
+pub(crate) struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a figure for a metric, never a decision"
+    )]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}
+
 /// The registry's counters. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {

@@ -379,7 +379,7 @@ impl Timekeeper {
                     self.look_at_lease(now, vitals, &mut ending);
                 }
                 Task::Remove(vitals) => self.look_at_removal(&snapshot, &vitals),
-                Task::Beats(beats) => self.look_at_beats(now, &snapshot, beats),
+                Task::Beats(beats) => self.look_at_beats(now, &snapshot, *beats),
             }
         }
         self.end_leases(now, stalled, &snapshot, ending);
@@ -548,8 +548,8 @@ impl Timekeeper {
         self.file(again, Task::Remove(Arc::clone(vitals)));
     }
 
-    fn look_at_beats(&mut self, now: Monotonic, snapshot: &Snapshot, beats: Box<Beats>) {
-        let Beats { key, check, armed } = *beats;
+    fn look_at_beats(&mut self, now: Monotonic, snapshot: &Snapshot, beats: Beats) {
+        let Beats { key, check, armed } = beats;
         let found = snapshot.service(&key.service).and_then(|state| {
             let instance = state.instance(&key)?;
             let mut checks = effective_checks(

@@ -19,6 +19,7 @@ use crate::error::RegistryError;
 use crate::id::{Revision, Seed};
 use crate::journal::{JournalEntry, JournalRecord};
 use crate::lanes::{Applied, Queued};
+use crate::metrics::Stopwatch;
 use crate::name::ObjectKey;
 use crate::projection::Projection;
 use crate::recent::Touched;
@@ -222,13 +223,12 @@ impl Writer {
             .map(|undecided| undecided.decision.batch.clone())
             .collect();
         let count = batches.len();
-        let start = self.registry.shared.clock.monotonic();
+        let stopwatch = Stopwatch::start();
         let results = self.registry.shared.store.commit(batches).await;
-        let took = self.registry.shared.clock.monotonic().since(start);
         self.registry
             .shared
             .metrics
-            .committed(count, took.as_secs_f64());
+            .committed(count, stopwatch.seconds());
         let newest = results
             .iter()
             .filter_map(|result| result.as_ref().ok())

@@ -117,7 +117,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     };
     let draining = Arc::new(AtomicBool::new(false));
     let ops = ops(&registry, Arc::clone(&draining), quarantined.len(), metrics);
-    let router = waypost_api_rest::router(rest).and_then(|router: Router| router.merge(ops)).map_err(failed)?;
+    let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
     let (stop_writer, stopped) = watch::channel(false);
     let writer = spawn_writer(writer, stopped)?;
@@ -139,16 +139,16 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
     let config = &loaded.value;
     let mut errors = Vec::new();
     if let Err(error) = config.http.validate() {
-        errors.push(loaded.error(&format!("http.{}", error.field), &error.rule));
+        errors.push(loaded.error(&format!("http.{}", error.field), error.rule));
     }
     if let Err(error) = config.access.validate() {
-        errors.push(loaded.error("access.shared_secret", &error.to_string()));
+        errors.push(loaded.error("access.shared_secret", error.to_string()));
     }
     if let Err(error) = config.access.startup_check(config.http.listen.ip()) {
-        errors.push(loaded.error("http.listen", &error.to_string()));
+        errors.push(loaded.error("http.listen", error.to_string()));
     }
     if let Err(error) = config.rest.validate() {
-        errors.push(loaded.error(&format!("rest.{}", error.subject()), &error.to_string()));
+        errors.push(loaded.error(&format!("rest.{}", error.subject()), error.to_string()));
     }
     waypost_config::ConfigErrors::of(errors)
         .map_or(Ok(()), |errors| Err(ServeError::Usage(errors.to_string())))
