@@ -400,9 +400,9 @@ fn suspects_are_served_when_there_is_nobody_else() {
     let explanation = scene.wait("web/6", "is held as suspect", |it| {
         it["lease"]["state"] == "suspect"
     });
-    let since = explanation["lease"]["since"].as_str().unwrap();
-    let cause = format!("because no other instance is better: held as suspect since {since}");
-    let told = Told::within("is IN rotation", json!(2), "Healthy", &cause);
+    assert_eq!(explanation["lease"]["duration_seconds"], 3);
+    let cause = "it is served because no better instance is left";
+    let told = Told::within("is IN rotation", json!(2), "Healthy", cause);
     scene.tells("web/6", &told);
     assert_eq!(scene.is_served("web", "6"), [true; 3]);
 }
@@ -420,7 +420,7 @@ fn a_service_that_fails_open_serves_what_failed_and_says_so() {
     scene.wait_for_health("web/a", "Unhealthy");
 
     let found = "HTTP status 500, expected 200-299";
-    let cause = format!("no instance of the service is fit: check http failing: {found}");
+    let cause = format!("check http failing: {found}; served by fail-open, because no instance of the service is fit");
     let place = "is IN rotation only because the service fails open";
     let told = Told::within(place, json!("fail_open"), "Unhealthy", &cause);
     let explanation = scene.tells("web/a", &told);

@@ -1,7 +1,8 @@
 //! What an operator meets: probes of the server itself, metrics, logs, configuration and credentials.
 
 use std::fs;
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use waypost_telemetry::lint_metric_names;
@@ -202,24 +203,38 @@ fn public_reads_opens_reads_and_nothing_else() {
 
 #[test]
 fn a_server_for_everybody_starts_only_when_that_is_meant() {
-    let everywhere = || Setup::new().flag("--http").flag("0.0.0.0:0");
-    // The harness gives an address first; the environment is below flags, so the file and flags are not used here.
-    let output = run_on("0.0.0.0:0", &[]);
-    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
-    let why = errors(&output);
+    let (code, said) = serve_everywhere(&[]);
+    assert_eq!(code, Some(2), "{said}");
     for part in ["0.0.0.0", "SERVICE_DISCOVERY_SECRET", "allow_anonymous"] {
-        assert!(why.contains(part), "{why}");
+        assert!(said.contains(part), "{said}");
     }
-    drop(everywhere);
+    let (code, said) = serve_everywhere(&[("WAYPOST__ACCESS__ALLOW_ANONYMOUS", "true")]);
+    assert_eq!(code, None, "it ended: {said}");
+    let (code, said) = serve_everywhere(&[("SERVICE_DISCOVERY_SECRET", SECRET)]);
+    assert_eq!(code, None, "it ended: {said}");
+    assert!(said.contains("a token is needed"), "{said}");
 }
 
-/// Runs `serve` at this address to its end.
-fn run_on(address: &str, variables: &[(&str, &str)]) -> Output {
+/// Runs `serve` on all addresses and gives what it says: its banner, or how it ended and why.
+fn serve_everywhere(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = waypost(["serve", "--http", address, "--data-dir"]);
+    let mut command = waypost(["serve", "--http", "0.0.0.0:0", "--data-dir"]);
     command.arg(folder.path().join("data")).current_dir(folder.path());
     command.envs(variables.iter().copied());
-    command.output().unwrap()
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut banner = String::new();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for line in lines.map(Result::unwrap) {
+        banner.push_str(&line);
+        banner.push('\n');
+        if line.contains(" explain ") {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return (None, banner);
+        }
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), errors(&output))
 }
 
 #[test]

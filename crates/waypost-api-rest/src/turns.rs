@@ -23,6 +23,10 @@ impl Turns {
 
     /// Picks the next of `choices` for the service.
     pub(crate) fn next<'a, T>(&self, service: &str, choices: &'a [T]) -> Option<&'a T> {
+        // A turn that nobody gets must not be counted: the caller asks again with other choices at once.
+        if choices.is_empty() {
+            return None;
+        }
         let slot = self.hasher.hash_one(service) % (COUNTERS as u64);
         let counter = self
             .counters
@@ -44,6 +48,17 @@ mod tests {
             .collect();
         assert_eq!(picked, ['a', 'b', 'c', 'a', 'b', 'c']);
         assert_eq!(turns.next("web", &[] as &[char]), None);
+    }
+
+    #[test]
+    fn asking_for_nobody_takes_no_turn() {
+        let turns = Turns::new();
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            assert_eq!(turns.next("web", &[] as &[char]), None);
+            seen.push(*turns.next("web", &['a', 'b']).unwrap());
+        }
+        assert_eq!(seen, ['a', 'b']);
     }
 
     #[test]

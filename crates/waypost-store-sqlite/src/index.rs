@@ -77,8 +77,12 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn new() -> Self {
+        Self::with_room(0)
+    }
+
+    pub(crate) fn with_room(names: usize) -> Self {
         Self {
-            places: Table::default(),
+            places: Table::with_capacity_and_hasher(names, BuildHasherDefault::default()),
             under: Table::default(),
             keys: (RandomState::new(), RandomState::new()),
         }

@@ -12,6 +12,7 @@ mod directory;
 mod index;
 mod journal;
 mod meta;
+mod opening;
 mod refusal;
 mod scan;
 mod state;

@@ -11,6 +11,8 @@ use crate::refusal::Failure;
 
 /// Most objects that are named one by one.
 const NAMED_MAX: usize = 1_000;
+/// Most objects for which room is made before they are seen.
+const ROOM_MAX: u64 = 4_000_000;
 
 /// What the file holds.
 pub(crate) struct Scan {
@@ -41,9 +43,11 @@ struct Sound {
 
 /// Reads and checks every row.
 pub(crate) fn scan(connection: &Connection, expected: u64) -> Result<Scan, Failure> {
+    // Room for what was written, within reason: the number is only as good as the file.
+    let room = usize::try_from(expected.min(ROOM_MAX)).unwrap_or_default();
     let mut found = Scan {
-        objects: Vec::with_capacity(usize::try_from(expected.min(4_000_000)).unwrap_or_default()),
-        index: Index::new(),
+        objects: Vec::with_capacity(room),
+        index: Index::with_room(room),
         damaged: Vec::new(),
         newest: 0,
         last_row: 0,
@@ -75,8 +79,9 @@ impl Scan {
         let place = Place::new(sound.row, sound.revision);
         self.last_row = self.last_row.max(sound.row);
         self.newest = self.newest.max(sound.revision);
-        if let Some(before) = self.index.get(kind, path) {
+        if let Some(before) = self.index.set(kind, path, Some(place)) {
             // Nothing writes a second row of a name; should there be one all the same, the first stays.
+            self.index.set(kind, path, Some(before));
             self.damaged.push(Damaged {
                 row: signed_row(place),
                 what: format!("{kind} {path}"),
@@ -84,7 +89,6 @@ impl Scan {
             });
             return;
         }
-        self.index.set(kind, path, Some(place));
         self.objects.push((sound.object, Revision(sound.revision)));
     }
 

@@ -1,31 +1,25 @@
 //! The store: opened, read, committed to, read-only after the first failure, closed.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rusqlite::Connection;
 use waypost_core::{
-    Batch, BoxFuture, ChangeStream, Clock, CommitError, CommitLog, Compacted, Epoch, Loaded,
-    Revision, Store, StoreError,
+    Batch, BoxFuture, ChangeStream, Clock, CommitError, CommitLog, Compacted, Loaded, Revision,
+    Store, StoreError,
 };
 
 use crate::config::SqliteConfig;
-use crate::database::{self, Content};
 use crate::directory::{Directory, unusable};
-use crate::meta::{self, Meta};
+use crate::opening;
 use crate::refusal::Failure;
 use crate::scan::{self, Scan};
-use crate::state::{State, Verdict, reserve};
+use crate::state::{State, Verdict};
 use crate::wal;
 
 const FILE: &str = "registry.sqlite";
 /// Batches kept in memory for change streams.
 const BATCHES_KEPT: usize = 8_192;
-/// Epochs are kept in SQLite's signed integers.
-const EPOCH_BITS: u64 = (1 << 63) - 1;
 
 /// The registry in one SQLite file, in a directory that is locked for this process.
 ///
@@ -59,7 +53,7 @@ impl SqliteStore {
     pub fn open(config: &SqliteConfig, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let directory = Directory::open(&config.data_dir)?;
         let file = directory.create_file(FILE)?;
-        let state = match open(config, &file, clock.as_ref()) {
+        let state = match opening::open(config, &file, clock.as_ref()) {
             Ok(state) => state?,
             Err(failure) => return Err(failure.at_open(&file)),
         };
@@ -109,7 +103,7 @@ impl SqliteStore {
             // Nothing is written or synced after a failure, not even here.
             return Ok(());
         }
-        shut(&state).map_err(|failure| StoreError(failure.at_write(&self.file)))
+        opening::shut(&state).map_err(|failure| StoreError(failure.at_write(&self.file)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<State>> {
@@ -182,17 +176,17 @@ impl SqliteStore {
         let mut quarantined = state.quarantined.clone();
         quarantined.extend(found.findings(state.meta.objects));
         let Scan { mut objects, .. } = if self.refusal.get().is_none() {
-            take_over(state, found, self.clock.as_ref())
+            opening::take_over(state, found, self.clock.as_ref())
                 .map_err(|failure| failure.at_open(&self.file))?
         } else {
             found
         };
         state.overlay(&mut objects);
-        Ok(loaded(&state.meta, objects, quarantined))
+        Ok(opening::loaded(&state.meta, objects, quarantined))
     }
 
     #[cfg(test)]
-    pub(crate) fn with_connection<T>(&self, of: impl FnOnce(&Connection) -> T) -> T {
+    pub(crate) fn with_connection<T>(&self, of: impl FnOnce(&rusqlite::Connection) -> T) -> T {
         of(&self.lock().as_ref().unwrap().connection)
     }
 }
@@ -225,157 +219,4 @@ impl Store for SqliteStore {
 
 fn closed() -> StoreError {
     StoreError("the store is closed".to_owned())
-}
-
-/// The inner result is a refusal in our own words, the outer one what SQLite says.
-fn open(
-    config: &SqliteConfig,
-    file: &Path,
-    clock: &dyn Clock,
-) -> Result<Result<State, StoreError>, Failure> {
-    wal::check_file(file)?;
-    let connection = database::connect(file)?;
-    let content = database::inspect(&connection, meta::APPLICATION)?;
-    let torn = wal::find_damage(&connection, file)?;
-    match content {
-        Content::Foreign(mark) => {
-            return Ok(Err(StoreError(format!(
-                "{} is an SQLite file of another program (application id {mark}); move it away, or set data_dir to another directory",
-                file.display()
-            ))));
-        }
-        Content::Empty => {
-            if let Some(torn) = torn {
-                // What looks new lost all it had.
-                return Err(Failure::Damaged(torn));
-            }
-            database::prepare(&connection, config.synchronous)?;
-            meta::create(&connection, &new_history(clock))?;
-            // From here on the file itself says whose it is, whatever happens to the log.
-            wal::checkpoint_whole(&connection)?;
-        }
-        Content::Ours => {
-            let schema = meta::schema(&connection)?;
-            if schema > meta::SCHEMA {
-                return Ok(Err(StoreError(format!(
-                    "{} was written by a newer Waypost: schema {schema}, this one knows {}; start that version again, or restore a backup of this one's",
-                    file.display(),
-                    meta::SCHEMA
-                ))));
-            }
-            if schema < meta::SCHEMA {
-                meta::migrate(&connection, schema)?;
-            }
-            database::prepare(&connection, config.synchronous)?;
-        }
-    }
-    read(config, file, clock, connection, torn)
-}
-
-fn new_history(clock: &dyn Clock) -> Meta {
-    Meta {
-        epoch: RandomState::new().hash_one(clock.wall()) & EPOCH_BITS,
-        revision: 0,
-        reserved: reserve(0),
-        objects: 0,
-        clean: true,
-    }
-}
-
-fn read(
-    config: &SqliteConfig,
-    file: &Path,
-    clock: &dyn Clock,
-    connection: Connection,
-    torn: Option<String>,
-) -> Result<Result<State, StoreError>, Failure> {
-    let mut meta = meta::read(&connection)?;
-    let known = scan::known(&connection)?;
-    let found = scan::scan(&connection, meta.objects)?;
-    if found.newest > meta.revision {
-        return Err(Failure::Damaged(format!(
-            "a row is of revision {}, after the last one, {}",
-            found.newest, meta.revision
-        )));
-    }
-    let mut new = found.findings(meta.objects);
-    new.extend(torn);
-    if config.strict_load
-        && let Some(first) = known.iter().chain(&new).next()
-    {
-        return Ok(Err(StoreError(format!(
-            "{} holds damage and strict_load is set: {first} ({} findings); restore a backup, or start without strict_load and then empty its table quarantine",
-            file.display(),
-            known.len() + new.len()
-        ))));
-    }
-    for finding in &new {
-        tracing::error!(file = %file.display(), %finding, "damage was set aside");
-    }
-    wal::keep_damaged(file, &new)?;
-    if !meta.clean {
-        // Revisions up to the reserved end may have been shown without being written: they never come again.
-        meta.revision = meta.reserved;
-    }
-    meta.clean = false;
-    meta.reserved = reserve(meta.revision);
-    mark(&connection, &meta)?;
-    let mut state = State {
-        connection,
-        index: crate::index::Index::new(),
-        meta,
-        last_row: 0,
-        read: None,
-        quarantined: known.into_iter().chain(new).collect(),
-        unwritten: BTreeMap::new(),
-    };
-    let found = take_over(&mut state, found, clock)?;
-    let quarantined = state.quarantined.clone();
-    state.read = Some(loaded(&state.meta, found.objects, quarantined));
-    Ok(Ok(state))
-}
-
-/// Writes where the history stands.
-fn mark(connection: &Connection, meta: &Meta) -> Result<(), Failure> {
-    let transaction = connection.unchecked_transaction()?;
-    meta::write(&transaction, "revision", meta.revision)?;
-    meta::write(&transaction, "reserved", meta.reserved)?;
-    meta::write(&transaction, "clean_shutdown", meta.clean.into())?;
-    transaction.commit()?;
-    Ok(())
-}
-
-/// Goes by what was read from here on, with what is damaged set aside.
-fn take_over(state: &mut State, mut found: Scan, clock: &dyn Clock) -> Result<Scan, Failure> {
-    let live = u64::try_from(found.index.len()).unwrap_or_default();
-    if !found.damaged.is_empty() || live != state.meta.objects {
-        scan::set_aside(&state.connection, &found, clock.wall())?;
-    }
-    state.meta.objects = live;
-    // A row's number is not given again while the process runs, so that the rows stay in the order of their making.
-    state.last_row = state.last_row.max(found.last_row);
-    state.index = std::mem::replace(&mut found.index, crate::index::Index::new());
-    Ok(found)
-}
-
-fn loaded(
-    meta: &Meta,
-    objects: Vec<(waypost_core::Object, Revision)>,
-    quarantined: Vec<String>,
-) -> Loaded {
-    Loaded {
-        epoch: Epoch(meta.epoch),
-        revision: Revision(meta.revision),
-        objects,
-        quarantined,
-    }
-}
-
-fn shut(state: &State) -> Result<(), Failure> {
-    let clean = Meta {
-        clean: true,
-        ..state.meta
-    };
-    mark(&state.connection, &clean)?;
-    wal::checkpoint_whole(&state.connection)
 }

@@ -14,10 +14,7 @@ fn a_sync_that_fails_makes_the_server_read_only() {
         end: |control| control.mend_syncs().unwrap(),
         words: "the disk failed",
     };
-    a_fault_makes_the_server_read_only(
-        "a_sync_that_fails_makes_the_server_read_only",
-        &fault,
-    );
+    a_fault_makes_the_server_read_only("a_sync_that_fails_makes_the_server_read_only", &fault);
 }
 
 #[test]
@@ -46,7 +43,9 @@ fn a_fault_makes_the_server_read_only(test: &str, fault: &Fault) {
     for id in &acknowledged {
         server.put(&instance(id), &registration("1")).expect(201);
     }
-    server.put(&instance("checked"), &checked(&target)).expect(201);
+    server
+        .put(&instance("checked"), &checked(&target))
+        .expect(201);
     reaches(&server, "Healthy");
     server.get("/readyz").expect(200);
 
@@ -69,7 +68,9 @@ fn a_fault_makes_the_server_read_only(test: &str, fault: &Fault) {
     server.get("/readyz").expect(200);
     all_are_there(&server, &acknowledged);
     reaches(&server, "Healthy");
-    server.put(&instance("later"), &registration("1")).expect(201);
+    server
+        .put(&instance("later"), &registration("1"))
+        .expect(201);
 }
 
 fn checked(target: &Target) -> Value {
@@ -82,7 +83,9 @@ fn checked(target: &Target) -> Value {
 
 fn reaches(server: &Server, health: &str) {
     let found = || server.get(&instance("checked")).expect(200).json()["health"] == health;
-    eventually(&format!("checked becomes {health}"), || found().then_some(()));
+    eventually(&format!("checked becomes {health}"), || {
+        found().then_some(())
+    });
 }
 
 fn is_read_only(server: &Server, words: &str) {

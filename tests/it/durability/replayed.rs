@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use waypost_core::{Object, Store, SystemClock};
 use waypost_store_sqlite::{SqliteConfig, SqliteStore};
 
@@ -21,6 +22,8 @@ const WRITERS: usize = 8;
 const KEYS_OF_A_WRITER: usize = 4;
 /// Cuts of the short form, for each kind of crash.
 const CUTS: usize = 60;
+/// Crashes within the first start that the binary is started after.
+const STARTS: usize = 10;
 
 /// What a writer did to an instance, in its order.
 struct Act {
@@ -31,6 +34,19 @@ struct Act {
     /// The version it left; none for a deregistration.
     version: Option<String>,
 }
+
+/// What is left of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crash {
+    /// The process died: everything that was written.
+    Written,
+    /// The power failed: what was synced, and nothing else.
+    Synced,
+    /// The power failed: what was synced, and of everything else a part, in any order, in whole sectors.
+    Torn,
+}
+
+const SECTOR_BYTES: usize = 512;
 
 type History = BTreeMap<String, Vec<Act>>;
 type Found = BTreeMap<String, String>;
@@ -45,21 +61,27 @@ fn what_was_acknowledged_survives_a_power_cut_at_any_moment() {
     let history = load(&controlled, "full");
     let record = controlled.control.record().unwrap();
     let moments: Vec<Cut> = entries(&record);
-    // The power can fail at any moment, but only the end of a sync changes what then is left.
+    // The power can fail at any moment, but only the end of a sync changes what is left for sure.
     let tried = [
-        (Survivors::Synced, record.cuts()),
-        (Survivors::Written, moments),
+        (Crash::Synced, record.cuts()),
+        (Crash::Torn, moments.clone()),
+        (Crash::Written, moments),
     ];
-    for (survivors, cuts) in tried {
+    for (crash, cuts) in tried {
+        let of = cuts.len();
         let cuts = sample(cuts);
         for cut in &cuts {
-            let folder = replay(&controlled, &record, *cut, survivors);
-            let found = read_store(folder.path()).unwrap_or_else(|why| panic!("{cut:?}: {why}"));
-            judge(&history, *cut, &found).unwrap_or_else(|why| panic!("{survivors:?} {why}"));
+            let folder = replay(&controlled, &record, *cut, crash);
+            let failed = |why: String| -> ! { panic!("{crash:?}, {cut:?}: {why}") };
+            let found = read_store(folder.path()).unwrap_or_else(|why| failed(why));
+            judge(&history, *cut, &found).unwrap_or_else(|why| failed(why));
         }
-        println!("{} cuts, {survivors:?}: 0 lost, 0 failed opens", cuts.len());
+        println!(
+            "{} of {of} cuts, {crash:?}: 0 lost, 0 failed opens",
+            cuts.len()
+        );
     }
-    the_binary_opens_the_newest(&controlled, &record, &history);
+    the_binary_opens(&controlled, &record, &history);
 }
 
 #[test]
@@ -71,10 +93,10 @@ fn without_syncs_the_power_cut_loses_something() {
     let record = controlled.control.record().unwrap();
     let cut = *entries(&record).last().unwrap();
     // What the process wrote is there, so it is the missing sync that loses it.
-    let written = replay(&controlled, &record, cut, Survivors::Written);
+    let written = replay(&controlled, &record, cut, Crash::Written);
     let found = read_store(written.path()).unwrap();
     assert_eq!(judge(&history, cut, &found), Ok(()));
-    let synced = replay(&controlled, &record, cut, Survivors::Synced);
+    let synced = replay(&controlled, &record, cut, Crash::Synced);
     let found = read_store(synced.path()).unwrap_or_default();
     let loss = judge(&history, cut, &found).unwrap_err();
     assert!(loss.contains("acknowledged"), "{loss}");
@@ -148,15 +170,45 @@ fn sample(cuts: Vec<Cut>) -> Vec<Cut> {
         .collect()
 }
 
-fn replay(
-    controlled: &Controlled,
-    record: &Record,
-    cut: Cut,
-    survivors: Survivors,
-) -> tempfile::TempDir {
+fn replay(controlled: &Controlled, record: &Record, cut: Cut, crash: Crash) -> TempDir {
     let folder = tempfile::tempdir_in(controlled.folder.path()).unwrap();
-    record.replay(cut.last, survivors, folder.path()).unwrap();
+    let replayed = match crash {
+        Crash::Written => record.replay(cut.last, Survivors::Written, folder.path()),
+        Crash::Synced => record.replay(cut.last, Survivors::Synced, folder.path()),
+        Crash::Torn => tear(record, cut).replay(cut.last, Survivors::Written, folder.path()),
+    };
+    replayed.unwrap();
     folder
+}
+
+/// Leaves of each write that was not synced before the cut all, nothing or its first sectors.
+fn tear(record: &Record, cut: Cut) -> Record {
+    let mut torn = Record {
+        entries: record.entries[..=cut.last].to_vec(),
+    };
+    let mut safe_until: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for entry in &torn.entries {
+        if let Operation::SyncEnded { begin } = entry.operation {
+            let until = safe_until.entry(entry.path.clone()).or_default();
+            *until = begin.max(*until);
+        }
+    }
+    for (index, entry) in torn.entries.iter_mut().enumerate() {
+        let is_safe = safe_until
+            .get(&entry.path)
+            .is_some_and(|until| index < *until);
+        if let (Operation::Write { data, .. }, false) = (&mut entry.operation, is_safe) {
+            let luck = (index ^ cut.last).wrapping_mul(2_654_435_761) >> 7;
+            let sectors = data.len().div_ceil(SECTOR_BYTES);
+            let left = match luck % 3 {
+                0 => 0,
+                1 => luck / 3 % (sectors + 1),
+                _ => sectors,
+            };
+            data.truncate(left * SECTOR_BYTES);
+        }
+    }
+    torn
 }
 
 /// Opens the store as the binary does, and gives the version of each instance.
@@ -217,20 +269,46 @@ fn judge(history: &History, cut: Cut, found: &Found) -> Result<(), String> {
     Ok(())
 }
 
-fn the_binary_opens_the_newest(controlled: &Controlled, record: &Record, history: &History) {
-    for survivors in [Survivors::Synced, Survivors::Written] {
-        let cut = *entries(record).last().unwrap();
-        let folder = replay(controlled, record, cut, survivors);
-        // The record keeps no modes.
-        let key = folder.path().join("server.key");
-        fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
+/// What the store's tests above leave out: the journal, the server key, and crashes before anything was registered.
+fn the_binary_opens(controlled: &Controlled, record: &Record, history: &History) {
+    let moments = entries(record);
+    let newest = *moments.last().unwrap();
+    let first = history.values().flatten().map(|act| act.sent_at).min();
+    let first_start = moments
+        .iter()
+        .take_while(|cut| Some(cut.record_bytes) <= first);
+    let first_start: Vec<Cut> = first_start.copied().collect();
+    assert!(!first_start.is_empty());
+    let step = first_start.len().div_ceil(STARTS);
+    let torn = first_start.into_iter().step_by(step);
+    let torn = torn.map(|cut| (Crash::Torn, cut));
+    let last = [Crash::Synced, Crash::Torn, Crash::Written].map(|crash| (crash, newest));
+    for (crash, cut) in torn.chain(last) {
+        let folder = replay(controlled, record, cut, crash);
+        for key in ["server.key", "server.key.new"].map(|name| folder.path().join(name)) {
+            // The record keeps no modes.
+            if key.exists() {
+                fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
+            }
+        }
         let server = Setup::new().data_dir(folder.path()).start();
-        let path = "/v1/namespaces/svc.internal/services/web/instances?limit=1000";
-        let list = server.get(path).expect(200).json();
-        let instances = list["instances"].as_array().unwrap().iter();
-        let word = |value: &Value| value.as_str().unwrap().to_owned();
-        let found = instances
-            .map(|instance| (word(&instance["id"]), word(&instance["attributes"]["version"])));
-        judge(history, cut, &found.collect()).unwrap();
+        judge(history, cut, &read_server(&server)).unwrap_or_else(|why| panic!("{crash:?} {why}"));
     }
+}
+
+fn read_server(server: &Server) -> Found {
+    let path = "/v1/namespaces/svc.internal/services/web/instances?limit=1000";
+    let answer = server.get(path);
+    if answer.status == 404 {
+        return Found::new();
+    }
+    let list = answer.expect(200).json();
+    let instances = list["instances"].as_array().unwrap().iter();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    instances
+        .map(|instance| {
+            let version = &instance["attributes"]["version"];
+            (word(&instance["id"]), word(version))
+        })
+        .collect()
 }

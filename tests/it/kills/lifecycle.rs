@@ -51,7 +51,11 @@ fn a_request_in_flight_is_answered_after_sigterm_and_the_next_start_is_clean() {
     assert_eq!((&epoch, last), (&before.0, before.1 + 1));
     server.put(&instance("c"), &registration()).expect(201);
     let after = revision(&server, "c");
-    assert_eq!(after, (epoch, last + 1), "numbers jump after a stop in order");
+    assert_eq!(
+        after,
+        (epoch, last + 1),
+        "numbers jump after a stop in order"
+    );
 }
 
 #[test]
@@ -79,7 +83,10 @@ fn a_second_process_on_a_data_directory_is_refused_by_name() {
     let server = Server::start();
     let refused = Setup::new().data_dir(server.data_dir()).refusal();
     let holder = format!("is in use by process {}", server.pid());
-    says(&refused, &[&server.data_dir().display().to_string(), &holder]);
+    says(
+        &refused,
+        &[&server.data_dir().display().to_string(), &holder],
+    );
     // The first is not disturbed.
     server.put(&instance("a"), &registration()).expect(201);
 }
@@ -109,7 +116,10 @@ fn another_programs_database_is_refused_and_left_as_it_is() {
     drop(database);
     let before = fs::read(&file).unwrap();
     let refused = Setup::new().data_dir(folder.path()).refusal();
-    says(&refused, &["registry.sqlite", "another program", "application id 7"]);
+    says(
+        &refused,
+        &["registry.sqlite", "another program", "application id 7"],
+    );
     assert!(before == fs::read(&file).unwrap(), "the file was changed");
 }
 
@@ -129,7 +139,10 @@ fn a_data_directory_that_cannot_be_made_is_named() {
     fs::write(&file, "").unwrap();
     let wanted = file.join("data");
     let refused = Setup::new().data_dir(&wanted).refusal();
-    says(&refused, &[&wanted.display().to_string(), "cannot be written"]);
+    says(
+        &refused,
+        &[&wanted.display().to_string(), "cannot be written"],
+    );
 }
 
 #[test]
@@ -143,7 +156,10 @@ fn a_data_directory_without_write_access_is_named() {
         return skipped("a_data_directory_without_write_access_is_named", why);
     }
     let refused = Setup::new().data_dir(&data).refusal();
-    says(&refused, &[&data.display().to_string(), "cannot be written"]);
+    says(
+        &refused,
+        &[&data.display().to_string(), "cannot be written"],
+    );
 }
 
 /// Makes a data directory with one instance, stopped in order, and gives its registry file.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::connection::Connection;
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, Setup, waypost};
 use crate::skips::long_forms;
 
 const WRITERS: usize = 6;
@@ -37,6 +39,9 @@ fn nothing_acknowledged_is_lost_by_kills_under_load() {
     let mut acknowledged = 0;
     for round in 0..rounds {
         acknowledged += load_until_kill(&mut server, &mut writers, kill_after(round));
+        if round % 5 == 4 {
+            kill_while_it_opens(server.data_dir(), round);
+        }
         if let Err(why) = server.try_restart() {
             panic!("round {round}: the open failed: {why}");
         }
@@ -47,10 +52,36 @@ fn nothing_acknowledged_is_lost_by_kills_under_load() {
     println!("{rounds} rounds, {acknowledged} acknowledged, 0 lost, 0 failed opens");
 }
 
+/// A registry that keeps nothing is found out, so the comparison of the rounds can fail.
+#[test]
+fn a_registry_in_memory_loses_what_was_acknowledged_and_the_comparison_notices() {
+    let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
+    let setup = Setup::new().env("WAYPOST__CORE__STORE", "memory");
+    let mut server = setup.start();
+    load_until_kill(&mut server, &mut writers, 50);
+    server.restart();
+    let lost = compare(&server, &mut writers).unwrap_err();
+    assert!(lost.contains("is None, acknowledged was Some"), "{lost}");
+}
+
 /// Says after how many acknowledged changes to kill: differently in each round, and early in some.
 fn kill_after(round: usize) -> usize {
-    let scattered = round.wrapping_mul(2_654_435_761) >> 4;
-    1 + scattered % 150
+    scattered(round) % 150
+}
+
+fn scattered(round: usize) -> usize {
+    round.wrapping_mul(2_654_435_761) >> 4
+}
+
+/// The second crash falls into the recovery from the first.
+fn kill_while_it_opens(data_dir: &Path, round: usize) {
+    let mut command = waypost(["serve", "--http", "127.0.0.1:0", "--data-dir"]);
+    command.arg(data_dir);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    thread::sleep(Duration::from_micros((scattered(round) % 30_000) as u64));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// Kills the server in the middle of it all and gives the number of acknowledged changes.
@@ -99,11 +130,12 @@ impl Writer {
         let id = format!("{}-{}", self.number, self.acts % KEYS_OF_A_WRITER);
         let known = self.known.get(&id).cloned().flatten();
         let path = format!("{INSTANCES}/{id}");
-        if known.is_some() && self.acts % 3 == 0 {
+        if known.is_some() && self.acts.is_multiple_of(3) {
             let beat = connection.ask("POST", &format!("{path}/heartbeat"), &json!({}))?;
             assert_eq!(beat.status, 200, "{id}: {}", beat.text());
         }
-        let version = (known.is_none() || self.acts % 4 != 0).then(|| format!("{}", self.acts));
+        let version =
+            (known.is_none() || !self.acts.is_multiple_of(4)).then(|| format!("{}", self.acts));
         let (method, body) = match &version {
             Some(version) => ("PUT", registration(version)),
             None => ("DELETE", Value::Null),

@@ -3,7 +3,7 @@
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 
 /// An address as a host: the forms the registry takes, a little narrower than the rules it applies.
-const HOST: &str = "^([A-Za-z_][0-9A-Za-z_-]{0,62}(\\.[A-Za-z_][0-9A-Za-z_-]{0,62}){0,2}|((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])|::[0-9a-f]{1,4})$";
+const HOST: &str = "^([A-Za-z_][0-9A-Za-z_-]{0,62}(\\.[A-Za-z_][0-9A-Za-z_-]{0,62}){0,2}|((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|::[0-9a-f]{1,4})$";
 
 fn word() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
@@ -78,7 +78,7 @@ pub(crate) fn ipv4() -> Object {
     word()
         .description(Some("IPv4 address."))
         .pattern(Some(
-            "^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$",
+            "^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$",
         ))
         .build()
 }

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use waypost_core::{
     Access, Addresses, Applied, Check, CheckId, CheckKind, CheckState, Clock, Command, Dialect,
     Instance, InstanceId, InstanceKey, Lease, LeaseStart, ManualClock, MemoryJournal, Opened,
-    Parts, Policy, RegistrationSpec, Registry, RegistryError, Report, SWEEP_INTERVAL, Seed,
-    ServiceChange, ServiceKey, Snapshots, SoleOwner, Store, Timekeeper, Timestamp, text,
+    Parts, Policy, Projection, RegistrationSpec, Registry, RegistryError, Report, SWEEP_INTERVAL,
+    Seed, ServiceChange, ServiceKey, Snapshots, SoleOwner, Store, Timekeeper, Timestamp, text,
 };
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -108,12 +108,21 @@ pub struct Harness {
 
 impl Harness {
     pub async fn over(store: Arc<dyn Store>, clock: Arc<ManualClock>, seed: u64) -> Self {
+        Self::with(store, clock, seed, Vec::new()).await
+    }
+
+    pub async fn with(
+        store: Arc<dyn Store>,
+        clock: Arc<ManualClock>,
+        seed: u64,
+        projections: Vec<Arc<dyn Projection>>,
+    ) -> Self {
         let parts = Parts {
             store,
             journal: Arc::new(MemoryJournal::new(10_000)),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ownership: Arc::new(SoleOwner),
-            projections: Vec::new(),
+            projections,
             policy: Policy::default(),
             seeds: seeds(seed),
         };

@@ -14,6 +14,7 @@
 mod beats;
 mod harness;
 mod model;
+mod refusals;
 mod rules;
 mod simulation;
 mod watching;

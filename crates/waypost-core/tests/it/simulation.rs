@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use waypost_core::{
     Batch, BoxFuture, ChangeStream, CommitError, Compacted, Epoch, Loaded, ManualClock,
-    MemoryStore, RegistryError, Revision, Scope, Snapshot, Store, StoreError,
+    MemoryStore, Projection, RegistryError, Revision, Scope, Snapshot, Store, StoreError, Touched,
 };
 
 use crate::harness::{Harness, START, deregister, everything, register, run, service, spec};
@@ -28,6 +28,7 @@ impl Random {
 enum Crash {
     BeforeCommit,
     AfterCommitBeforePublish,
+    AfterPublishBeforeAnswer,
 }
 
 /// A store whose process dies at a chosen commit: from then on nothing completes any more.
@@ -49,6 +50,10 @@ impl Store for Mortal {
                 self.commits_left.store(left - 1, Ordering::SeqCst);
                 return self.inner.commit(batches).await;
             }
+            if left == 1 && self.crash == Crash::AfterPublishBeforeAnswer {
+                self.commits_left.store(0, Ordering::SeqCst);
+                return self.inner.commit(batches).await;
+            }
             if left == 1 && self.crash == Crash::AfterCommitBeforePublish {
                 drop(self.inner.commit(batches).await);
             }
@@ -59,6 +64,27 @@ impl Store for Mortal {
 
     fn changes(&self, after: Revision) -> BoxFuture<'_, Result<Box<dyn ChangeStream>, Compacted>> {
         self.inner.changes(after)
+    }
+}
+
+/// What stands between a published change and its answer; it dies with the store.
+struct Deathbed(Arc<Mortal>);
+
+impl Projection for Deathbed {
+    fn name(&self) -> &'static str {
+        "deathbed"
+    }
+
+    fn project<'a>(
+        &'a self,
+        _: &'a Arc<Snapshot>,
+        touched: Option<&'a [Touched]>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if touched.is_some() && self.0.commits_left.load(Ordering::SeqCst) == 0 {
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }
 
@@ -94,10 +120,10 @@ async fn live_and_die(
     seed: u64,
     possible: &mut Possible,
 ) {
-    let crash = if random.below(2) == 0 {
-        Crash::BeforeCommit
-    } else {
-        Crash::AfterCommitBeforePublish
+    let crash = match random.below(3) {
+        0 => Crash::BeforeCommit,
+        1 => Crash::AfterCommitBeforePublish,
+        _ => Crash::AfterPublishBeforeAnswer,
     };
     let commits_left = AtomicU64::new(1 + random.below(12));
     let mortal = Arc::new(Mortal {
@@ -105,7 +131,8 @@ async fn live_and_die(
         commits_left,
         crash,
     });
-    let harness = Harness::over(mortal.clone(), Arc::clone(clock), seed).await;
+    let deathbed: Arc<dyn Projection> = Arc::new(Deathbed(Arc::clone(&mortal)));
+    let harness = Harness::with(mortal.clone(), Arc::clone(clock), seed, vec![deathbed]).await;
     possible.check(&harness.snapshots.latest(), "after the restart");
     for _ in 0..40 {
         let id = format!("i{}", random.below(3));

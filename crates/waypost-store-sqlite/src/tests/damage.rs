@@ -159,6 +159,34 @@ fn a_row_of_an_unknown_kind_is_set_aside() {
 }
 
 #[test]
+fn a_second_row_of_the_same_name_is_set_aside() {
+    let (home, all) = filled();
+    let connection = Connection::open(home.file("registry.sqlite")).unwrap();
+    let body: Vec<u8> = connection
+        .query_row(
+            "SELECT body FROM object WHERE kind = 'document'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let crc = checksum::of_row(99, b"document", b"test one", 1, 1, &body);
+    connection
+        .execute(
+            "INSERT INTO object VALUES (99, 'document', 'test one', 1, 1, ?1, ?2)",
+            (&body, crc),
+        )
+        .unwrap();
+    drop(connection);
+    let loaded = load(&home.open());
+    let named = loaded.quarantined.join("; ");
+    assert!(
+        named.contains("document test one: row 8 is of the same name"),
+        "{named}"
+    );
+    assert_eq!(loaded.objects.len(), all.len());
+}
+
+#[test]
 fn rows_that_vanished_are_counted() {
     let (home, _) = filled();
     home.edit("DELETE FROM object WHERE kind IN ('document', 'service')");

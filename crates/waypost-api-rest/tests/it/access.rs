@@ -1,0 +1,129 @@
+//! Who is let in.
+
+use waypost_api_rest::{RestConfig, RestContext, RestMetrics, router};
+
+use crate::support::{Running, TOKEN, start, start_with, with_secret};
+
+/// Every route of the router, with parameters filled in.
+async fn routes(server: &Running) -> Vec<(String, String, bool)> {
+    let key = waypost_access::ServerKey::from_bytes(&[1; 32]);
+    let access = waypost_access::AccessConfig::default();
+    let authenticator = waypost_access::Authenticator::new(&access, key, true).unwrap();
+    let context = RestContext {
+        registry: server.registry.clone(),
+        authenticator: authenticator.into(),
+        config: RestConfig::default(),
+        version: String::new(),
+        metrics: RestMetrics::default(),
+    };
+    let filled = |pattern: &str| {
+        let parts = pattern
+            .split('/')
+            .map(|part| if part.starts_with('{') { "x" } else { part });
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let routes = router(context).routes().into_iter();
+    routes
+        .map(|route| (route.method, filled(&route.pattern), route.is_open))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_route_but_health_needs_the_token_once_there_is_one() {
+    let server = start_with(with_secret(false)).await;
+    let routes = routes(&server).await;
+    assert!(routes.len() >= 30);
+    for (method, path, is_open) in routes {
+        for header in [
+            "",
+            "Authorization: Bearer wrong-token\r\n",
+            "Authorization: Basic YTpi\r\n",
+        ] {
+            let answered = server.send(&method, &path, header, b"{}").await;
+            if is_open {
+                assert_eq!((path.as_str(), answered.status), ("/health", 200));
+                continue;
+            }
+            let problem = answered.problem(401);
+            assert_eq!(problem["code"], "unauthenticated", "{method} {path}");
+            assert_eq!(
+                answered.header("www-authenticate"),
+                Some("Bearer"),
+                "{method} {path}"
+            );
+        }
+        let header = format!("Authorization: Bearer {TOKEN}\r\n");
+        let answered = server.send(&method, &path, &header, b"{}").await;
+        assert_ne!(answered.status, 401, "{method} {path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn public_reads_open_reads_and_no_writes() {
+    let server = start_with(with_secret(true)).await;
+    for (method, path, is_open) in routes(&server).await {
+        let status = server.send(&method, &path, "", b"{}").await.status;
+        let refused = status == 401;
+        assert_eq!(
+            refused,
+            method != "GET" && !is_open,
+            "{method} {path} {status}"
+        );
+        let wrong = server
+            .send(
+                &method,
+                &path,
+                "Authorization: Bearer wrong-token\r\n",
+                b"{}",
+            )
+            .await;
+        assert_eq!(wrong.status == 401, !is_open, "{method} {path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_shared_secret_registers_as_source_003_sends_it() {
+    let server = start_with(with_secret(true)).await;
+    let body = br#"{"service_name":"web","instance_id":"web-1","host":"localhost","port":8080}"#;
+    let header = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
+    let registered = server
+        .send("POST", "/v1/discovery/register", &header, body)
+        .await;
+    assert_eq!(registered.status, 200);
+    assert_eq!(
+        server.get("/v1/discovery/services").await.json()["services"]["web"][0]["port"],
+        8080
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing_and_ours_may() {
+    let server = start().await;
+    let body = br#"{"service_name":"web","instance_id":"web-1","host":"localhost","port":8080}"#;
+    let own = format!("Origin: http://{}\r\n", server.address);
+    for (headers, allowed) in [
+        (
+            "Sec-Fetch-Site: cross-site\r\nOrigin: https://evil.example\r\n",
+            false,
+        ),
+        ("Sec-Fetch-Site: same-site\r\n", false),
+        ("Origin: https://evil.example\r\n", false),
+        ("Origin: null\r\n", false),
+        ("Sec-Fetch-Site: same-origin\r\n", true),
+        (own.as_str(), true),
+        ("", true),
+    ] {
+        let answered = server
+            .send("POST", "/v1/discovery/register", headers, body)
+            .await;
+        if allowed {
+            assert_eq!(answered.status, 200, "{headers}");
+        } else {
+            assert_eq!(answered.problem(403)["code"], "denied", "{headers}");
+        }
+    }
+    server.stop().await;
+}
