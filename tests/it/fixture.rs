@@ -64,6 +64,8 @@ fn opens_with_everything(data: &TempDir) {
     let mut server = Setup::new()
         // What the checks said must stay as it was kept.
         .env("WAYPOST__HEALTH__ENABLED", "false")
+        // It is old, and its journal is wanted whole.
+        .env("WAYPOST__STORE_SQLITE__JOURNAL_AGE_DAYS", "36500")
         .data_dir(data.path())
         .start();
     // Reading must not change what is read: the second start finds the same.

@@ -29,6 +29,30 @@ fn read(path: &str) -> String {
 /// A shell with everything it started; dropping it ends them all.
 struct Session(Child);
 
+impl Session {
+    fn start(script: &str, server: &Server, folder: &Path, log: &Path) -> Self {
+        let home = folder.join("home");
+        fs::create_dir(&home).unwrap();
+        let binaries = Path::new(env!("CARGO_BIN_EXE_waypost")).parent().unwrap();
+        let mut places = vec![binaries.to_owned()];
+        places.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-eu", "-c", script])
+            .env("PATH", std::env::join_paths(places).unwrap())
+            .env("SERVICE_DISCOVERY_URL", server.url())
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(log).unwrap())
+            .process_group(0);
+        for variable in ["WAYPOST_TOKEN", "SERVICE_DISCOVERY_SECRET", "SERVICE_NAMESPACE"] {
+            shell.env_remove(variable);
+        }
+        Self(shell.spawn().unwrap())
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         let group = format!("-{}", self.0.id());
@@ -90,55 +114,40 @@ fn output_of(folder: &Path, number: usize) -> PathBuf {
 }
 
 fn runs(path: &str) {
-    let markdown = read(path);
-    let blocks: Vec<ShellBlock> = shell_blocks(&markdown)
+    session(&read(path)).unwrap_or_else(|why| panic!("{path}: {why}"));
+}
+
+/// Runs the marked blocks of a text; the error says what went wrong and what was printed.
+fn session(markdown: &str) -> Result<(), String> {
+    let blocks: Vec<ShellBlock> = shell_blocks(markdown)
         .into_iter()
         .filter(|block| block.marks.split([',', ' ']).any(|mark| mark == "test"))
         .collect();
-    assert!(!blocks.is_empty(), "{path} has no block marked `sh test`");
+    if blocks.is_empty() {
+        return Err("there is no block marked `sh test`".to_owned());
+    }
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
-    let (log, home) = (folder.path().join("log"), folder.path().join("home"));
-    fs::create_dir(&home).unwrap();
+    let log = folder.path().join("log");
     let script = script(&blocks, folder.path(), &server.url());
-
-    let binaries = Path::new(env!("CARGO_BIN_EXE_waypost")).parent().unwrap();
-    let mut places = vec![binaries.to_owned()];
-    places.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-eu", "-c", &script])
-        .env("PATH", std::env::join_paths(places).unwrap())
-        .env("SERVICE_DISCOVERY_URL", server.url())
-        .current_dir(&home)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(&log).unwrap())
-        .process_group(0);
-    for variable in ["WAYPOST_TOKEN", "SERVICE_DISCOVERY_SECRET", "SERVICE_NAMESPACE"] {
-        shell.env_remove(variable);
-    }
-    let mut session = Session(shell.spawn().unwrap());
-    let ended = eventually_within(SESSION_MAX, &format!("the blocks of {path} end"), || {
-        session.0.try_wait().unwrap()
-    });
+    let mut shell = Session::start(&script, &server, folder.path(), &log);
+    let ended = eventually_within(SESSION_MAX, "the blocks end", || shell.0.try_wait().unwrap());
     let outputs: Vec<String> = (0..blocks.len())
         .map(|number| fs::read_to_string(output_of(folder.path(), number)).unwrap_or_default())
         .collect();
-    assert!(
-        ended.success(),
-        "{path}: {ended}\n{}{}",
-        fs::read_to_string(&log).unwrap(),
-        outputs.join("")
-    );
+    if !ended.success() {
+        let log = fs::read_to_string(&log).unwrap();
+        return Err(format!("{ended}\n{log}{}", outputs.join("")));
+    }
     for (block, output) in blocks.iter().zip(&outputs) {
-        let Some(expected) = expected_output(&markdown, block) else {
+        let Some(expected) = expected_output(markdown, block) else {
             continue;
         };
         let found: Vec<String> = output.lines().map(loose).collect();
         comes(&expected, &found)
-            .unwrap_or_else(|why| panic!("{path}, the block of line {}: {why}", block.line));
+            .map_err(|why| format!("the block of line {}: {why}", block.line))?;
     }
+    Ok(())
 }
 
 #[test]
@@ -164,6 +173,24 @@ fn the_readme_begins_with_the_command_that_serves_and_names_the_one_that_tests()
     );
     let has_tests = commands.iter().any(|command| command.starts_with("cargo xtask test"));
     assert!(has_tests, "{commands:#?}");
+}
+
+#[test]
+fn a_session_reaches_the_server_by_address_and_by_command() {
+    let text = "```sh test\nservice=web\nwaypost register $service --address 127.0.0.1 --port 8080\n```\n\
+        ```text\nregistered web/127.0.0.1:8080 in svc.internal at 127.0.0.1:8080\n```\n\
+        ```sh\nfalse\n```\n\
+        ```sh test\nsleep 60 &\ncurl -fs http://127.0.0.1:3004/v1/discover/$service; echo\n```\n";
+    assert_eq!(session(text), Ok(()));
+}
+
+#[test]
+fn a_block_that_fails_is_noticed() {
+    let missing = session("```sh test\nwaypost get nothing\n```\n").unwrap_err();
+    assert!(missing.contains("nothing"), "{missing}");
+    let text = "```sh test\necho one\n```\n```text\ntwo\n```\n";
+    assert!(session(text).is_err());
+    assert!(session("```sh\ntrue\n```\n").is_err(), "nothing was run");
 }
 
 #[test]

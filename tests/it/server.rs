@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::sync_channel;
@@ -70,9 +71,9 @@ pub(crate) fn waypost<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     environment: Vec<(OsString, OsString)>,
-    arguments: Vec<OsString>,
     file: Option<String>,
     data_dir: Option<PathBuf>,
+    user: Option<u32>,
 }
 
 impl Setup {
@@ -95,12 +96,6 @@ impl Setup {
         self
     }
 
-    /// Adds an argument after `serve`.
-    pub(crate) fn flag(mut self, argument: impl Into<OsString>) -> Self {
-        self.arguments.push(argument.into());
-        self
-    }
-
     /// Starts with this configuration file.
     pub(crate) fn file(mut self, toml: impl Into<String>) -> Self {
         self.file = Some(toml.into());
@@ -110,6 +105,12 @@ impl Setup {
     /// Uses this data directory instead of a temporary one.
     pub(crate) fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
+        self
+    }
+
+    /// Runs the server as another user, which only root can.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.user = Some(id);
         self
     }
 
@@ -167,10 +168,12 @@ impl Setup {
             fs::write(&file, toml).unwrap();
             command.arg("--config").arg(file);
         }
-        command.args(&self.arguments);
         let variables = self.environment.iter();
         command.envs(variables.map(|(name, value)| (name, value)));
-        command.current_dir(folder);
+        match self.user {
+            Some(user) => drop(command.uid(user).current_dir("/")),
+            None => drop(command.current_dir(folder)),
+        }
         command
     }
 }
@@ -319,11 +322,6 @@ impl Server {
         }
         self.running = Some(self.launch()?);
         Ok(())
-    }
-
-    /// Changes the settings of the next start.
-    pub(crate) fn setup(&mut self, change: impl FnOnce(Setup) -> Setup) {
-        self.setup = change(std::mem::take(&mut self.setup));
     }
 
     /// Opens a connection that stays.

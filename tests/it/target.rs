@@ -11,12 +11,8 @@ use std::time::Duration;
 pub(crate) enum Reply {
     /// An answer with this status and body.
     Answer(u16, String),
-    /// The same, that much later.
-    Late(Duration, u16, String),
     /// Nothing, until the reply changes or the target is dropped; then the connection is closed.
     Hang,
-    /// The end of the connection.
-    Close,
 }
 
 /// A server on a port of its own, on 127.0.0.1. Dropping it closes the port.
@@ -141,16 +137,11 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let stream = reader.get_mut();
         match reply {
             Reply::Answer(status, body) => answer(stream, status, &body)?,
-            Reply::Late(delay, status, body) => {
-                thread::sleep(delay);
-                answer(stream, status, &body)?;
-            }
             Reply::Hang => {
                 let is_same = |state: &mut State| !state.stopped && state.generation == generation;
                 drop(shared.changed.wait_while(shared.lock(), is_same).unwrap());
                 return stream.shutdown(Shutdown::Both);
             }
-            Reply::Close => return stream.shutdown(Shutdown::Both),
         }
         if shared.lock().stopped {
             break;

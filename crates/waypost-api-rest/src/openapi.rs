@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, made of the wire types and of one line for each route.
 
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
@@ -9,13 +10,12 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::response::{Response, ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{
-    Components, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema,
-};
+use utoipa::openapi::{Components, InfoBuilder, OpenApiBuilder, Ref, RefOr, Required, Schema};
 
 use crate::error::Problem;
 use crate::wire::{discovery, own, service_discovery};
 
+mod refine;
 mod routes;
 
 /// The name of the security scheme.
@@ -58,7 +58,7 @@ enum Answered {
 }
 
 /// Makes the document.
-pub(crate) fn document(version: &str) -> OpenApi {
+pub(crate) fn document(version: &str) -> Value {
     let mut paths = Paths::new();
     for route in routes::ROUTES {
         paths.add_path_operation(route.path, vec![method(&route.method)], operation(route));
@@ -73,12 +73,16 @@ pub(crate) fn document(version: &str) -> OpenApi {
         .build();
     let anonymous = SecurityRequirement::default();
     let bearer = SecurityRequirement::new(BEARER, Vec::<String>::new());
-    OpenApiBuilder::new()
+    let document = OpenApiBuilder::new()
         .info(info)
         .paths(paths)
         .components(Some(components()))
         .security(Some([anonymous, bearer]))
-        .build()
+        .build();
+    // A document of strings and numbers always serializes.
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    refine::refine(&mut document);
+    document
 }
 
 fn method(method: &HttpMethod) -> HttpMethod {
@@ -95,11 +99,11 @@ fn operation(route: &Route) -> Operation {
         .path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = names.map(|name| parameter(name, ParameterIn::Path));
+    let in_path = names.map(|name| parameter(name, ParameterIn::Path, route.path));
     let in_query = route
         .query
         .iter()
-        .map(|name| parameter(name, ParameterIn::Query));
+        .map(|name| parameter(name, ParameterIn::Query, route.path));
     let mut responses = answers(&route.answer);
     for status in route.problems {
         responses = responses.response(status.to_string(), problem(reason(*status)));
@@ -137,10 +141,11 @@ fn operation_id(route: &Route) -> String {
     )
 }
 
-fn parameter(name: &'static str, place: ParameterIn) -> Parameter {
+fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let name_of = |most: usize| text().min_length(Some(1)).max_length(Some(most));
-    let visible = "^[!-~]+$";
+    // A percent sign is legal too, and is not promised: hardly any client escapes it in a path.
+    let visible = "^[!-$&-~]+$";
     let id = "^[0-9A-Za-z_/:.@-]+$";
     let (schema, about) = match name {
         "namespace" => (name_of(253).pattern(Some(visible)), "Name of the namespace"),
@@ -160,11 +165,15 @@ fn parameter(name: &'static str, place: ParameterIn) -> Parameter {
                 .maximum(Some(1_000)),
             "Most entries of the page",
         ),
-        "after" => (
-            name_of(64).pattern(Some(id)),
-            "The `next` of the page before",
-        ),
-        _ => (name_of(255), "Tag of an instance"),
+        "after" => {
+            let listed = match path.rsplit('/').next() {
+                Some("namespaces") => name_of(253).pattern(Some(visible)),
+                Some("services") => name_of(127).pattern(Some(visible)),
+                _ => name_of(64).pattern(Some(id)),
+            };
+            (listed, "The `next` of the page before")
+        }
+        _ => (text().min_length(Some(1)), "Tag of an instance"),
     };
     let required = if place == ParameterIn::Path {
         Required::True

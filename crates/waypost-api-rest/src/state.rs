@@ -55,7 +55,7 @@ pub(crate) struct Documents {
 
 impl Documents {
     fn new(version: &str) -> Self {
-        let document = serde_json::to_value(openapi::document(version)).unwrap_or_default();
+        let document = openapi::document(version);
         let page = docs::page(&document);
         Self {
             openapi: document.to_string().into(),

@@ -20,6 +20,8 @@ use crate::skips::long_forms;
 
 const WRITERS: usize = 8;
 const KEYS_OF_A_WRITER: usize = 4;
+/// Changes of a writer in each of two runs. Making all disks again costs their square.
+const ACTS: usize = 40;
 /// Cuts of the short form, for each kind of crash.
 const CUTS: usize = 60;
 /// Crashes within the first start that the binary is started after.
@@ -104,19 +106,18 @@ fn without_syncs_the_power_cut_loses_something() {
 
 /// Loads a server twice, over a shutdown in order, and kills it.
 fn load(controlled: &Controlled, synchronous: &str) -> History {
-    let acts = if long_forms() { 200 } else { 40 };
     let mut server = controlled.start(synchronous);
     let mut history = History::new();
-    write(&server, &controlled.control, "first", acts, &mut history);
+    write(&server, &controlled.control, "first", &mut history);
     server.restart();
-    write(&server, &controlled.control, "second", acts, &mut history);
+    write(&server, &controlled.control, "second", &mut history);
     server.kill9();
     history
 }
 
-fn write(server: &Server, control: &Control, run: &str, acts: usize, history: &mut History) {
+fn write(server: &Server, control: &Control, run: &str, history: &mut History) {
     thread::scope(|scope| {
-        let writer = |number| scope.spawn(move || act(server, control, run, number, acts));
+        let writer = |number| scope.spawn(move || act(server, control, run, number));
         let writers: Vec<_> = (0..WRITERS).map(writer).collect();
         for writer in writers {
             history.extend(writer.join().unwrap());
@@ -125,10 +126,10 @@ fn write(server: &Server, control: &Control, run: &str, acts: usize, history: &m
 }
 
 /// Registers, updates twice and deregisters, over and over; no two writers share an instance.
-fn act(server: &Server, control: &Control, run: &str, writer: usize, acts: usize) -> History {
+fn act(server: &Server, control: &Control, run: &str, writer: usize) -> History {
     let mut connection = server.connect();
     let mut history = History::new();
-    for number in 0..acts {
+    for number in 0..ACTS {
         let id = format!("{run}-{writer}-{}", number % KEYS_OF_A_WRITER);
         let version = (number / KEYS_OF_A_WRITER % 4 != 3).then(|| format!("{number}"));
         let (method, body) = match &version {

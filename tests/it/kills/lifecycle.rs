@@ -3,13 +3,14 @@
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Output;
 
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
-use crate::server::{Server, Setup, eventually};
+use crate::server::{Server, Setup, eventually, waypost};
 use crate::skips::skipped;
 
 fn instance(id: &str) -> String {
@@ -147,15 +148,23 @@ fn a_data_directory_that_cannot_be_made_is_named() {
 
 #[test]
 fn a_data_directory_without_write_access_is_named() {
+    const NOBODY: u32 = 65_534;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o500)).unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    mode(folder.path(), 0o755).unwrap();
+    mode(&data, 0o555).unwrap();
+    let mut setup = Setup::new().data_dir(&data);
+    // Root may write anywhere.
     if fs::write(data.join("probe"), "").is_ok() {
-        let why = "this user may write anywhere (root)";
-        return skipped("a_data_directory_without_write_access_is_named", why);
+        let test = "a_data_directory_without_write_access_is_named";
+        if let Err(why) = waypost(["--version"]).uid(NOBODY).current_dir("/").output() {
+            return skipped(test, &format!("no other user can run the binary: {why}"));
+        }
+        setup = setup.user(NOBODY);
     }
-    let refused = Setup::new().data_dir(&data).refusal();
+    let refused = setup.refusal();
     says(
         &refused,
         &[&data.display().to_string(), "cannot be written"],

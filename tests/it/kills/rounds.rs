@@ -66,7 +66,7 @@ fn a_registry_in_memory_loses_what_was_acknowledged_and_the_comparison_notices()
 
 /// Says after how many acknowledged changes to kill: differently in each round, and early in some.
 fn kill_after(round: usize) -> usize {
-    scattered(round) % 150
+    scattered(round) % 400
 }
 
 fn scattered(round: usize) -> usize {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 const RULE: &str = "must be a whole number from 1 to 65535";
 
-/// A port number, 1 to 65535. With `LENIENT` the number may also come as text or with a fraction of zero, as the
-/// sources' own servers (pydantic in its lax mode) take it.
+/// A port number, 1 to 65535. With `LENIENT` the number may also come as text, as the sources' own servers
+/// (pydantic in its lax mode) take it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PortNumber<const LENIENT: bool>(pub(crate) u16);
 
@@ -37,7 +37,7 @@ impl<const LENIENT: bool> Visitor<'_> for PortVisitor<LENIENT> {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-        if !LENIENT || number.fract() != 0.0 || !(1.0..=65_535.0).contains(&number) {
+        if number.fract() != 0.0 || !(1.0..=65_535.0).contains(&number) {
             return Err(E::custom(RULE));
         }
         #[expect(

@@ -1,6 +1,6 @@
 //! Schemas of fields that mean the same in every dialect.
 
-use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 /// An address as a host: the forms the registry takes, a little narrower than the rules it applies.
 const HOST: &str = "^([A-Za-z_][0-9A-Za-z_-]{0,62}(\\.[A-Za-z_][0-9A-Za-z_-]{0,62}){0,2}|((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|::[0-9a-f]{1,4})$";
@@ -19,13 +19,30 @@ pub(crate) fn host() -> Object {
         .build()
 }
 
+/// The types of a field that may be null, which says the same as leaving it out.
+fn or_null(kind: Type) -> SchemaType {
+    SchemaType::from_iter([kind, Type::Null])
+}
+
+fn object_or_null(mut object: Object, kind: Type) -> Object {
+    object.schema_type = or_null(kind);
+    object
+}
+
+/// The same, or null.
+pub(crate) fn host_or_null() -> Object {
+    object_or_null(host(), Type::String)
+}
+
 /// A map of strings.
 pub(crate) fn attributes() -> Object {
     let key = word()
         .min_length(Some(1))
         .max_length(Some(255))
         .pattern(Some("^[ -~]+$"));
-    let value = word().max_length(Some(1_024)).pattern(Some("^[ -~]*$"));
+    let value = word()
+        .max_length(Some(1_024))
+        .pattern(Some("^[^\\u0000-\\u001f\\u007f-\\u009f]*$"));
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some(
@@ -35,6 +52,11 @@ pub(crate) fn attributes() -> Object {
         .additional_properties(Some(value))
         .max_properties(Some(30))
         .build()
+}
+
+/// The same, or null.
+pub(crate) fn attributes_or_null() -> Object {
+    object_or_null(attributes(), Type::Object)
 }
 
 /// A port number; the sources' servers take digits in a string too.
@@ -60,22 +82,24 @@ pub(crate) fn tags() -> Array {
         .build()
 }
 
-/// Tags of a service: words, or `key=value`.
-pub(crate) fn service_tags() -> Array {
+/// Tags of a service: words, or `key=value`; or null.
+pub(crate) fn service_tags_or_null() -> Array {
     let tag = word()
         .min_length(Some(1))
         .max_length(Some(255))
         .pattern(Some("^[!-<>-~]+(=[ -~]*)?$"));
     ArrayBuilder::new()
+        .schema_type(or_null(Type::Array))
         .description(Some("Words, or key=value: at most 30."))
         .items(tag)
         .max_items(Some(30))
         .build()
 }
 
-/// An IPv4 address.
-pub(crate) fn ipv4() -> Object {
+/// An IPv4 address, or null.
+pub(crate) fn ipv4_or_null() -> Object {
     word()
+        .schema_type(or_null(Type::String))
         .description(Some("IPv4 address."))
         .pattern(Some(
             "^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$",
@@ -83,17 +107,19 @@ pub(crate) fn ipv4() -> Object {
         .build()
 }
 
-/// An IPv6 address.
-pub(crate) fn ipv6() -> Object {
+/// An IPv6 address, or null.
+pub(crate) fn ipv6_or_null() -> Object {
     word()
+        .schema_type(or_null(Type::String))
         .description(Some("IPv6 address."))
         .pattern(Some("^([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$|^::[0-9a-f]{1,4}$"))
         .build()
 }
 
-/// A host name.
-pub(crate) fn hostname() -> Object {
+/// A host name, or null.
+pub(crate) fn hostname_or_null() -> Object {
     word()
+        .schema_type(or_null(Type::String))
         .description(Some("Host name."))
         .min_length(Some(1))
         .max_length(Some(253))

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::discovery::{InOrder, Status};
 use super::port::PortNumber;
-use super::schema;
+use super::{number, schema};
 use crate::time::Rfc3339;
 
 /// Body of `POST /service-discovery/register`.
@@ -88,11 +88,11 @@ pub(crate) struct Heartbeat {
     #[schema(min_length = 1, max_length = 64, pattern = "^[0-9A-Za-z_/:.@-]+$")]
     pub(crate) instance_id: Option<String>,
     /// Host as it was registered, in place of an id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::not_null")]
     #[schema(schema_with = schema::host)]
     pub(crate) host: Option<String>,
     /// Port as it was registered, in place of an id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::not_null")]
     #[schema(schema_with = schema::lenient_port)]
     pub(crate) port: Option<PortNumber<true>>,
 }

@@ -31,7 +31,7 @@ async fn an_instance_is_put_shown_renewed_and_deleted() {
         "ports": [{"name": "default", "number": 8080, "protocol": "http", "path": ""}],
         "attributes": {"version": "2"}, "tags": ["api", "blue"], "weight": 5, "region": null, "zone": "a",
         "checks": [{
-            "id": "web", "kind": "http", "path": "/up", "method": "GET", "expected_status": "204-204",
+            "id": "web", "kind": "http", "path": "/up", "method": "GET", "expected_status": "204",
             "interval_seconds": 30, "unhealthy_interval_seconds": 5, "timeout_seconds": 0.5,
             "unhealthy_after": 3, "healthy_after": 2
         }],
@@ -298,6 +298,10 @@ async fn settings_that_contradict_each_other_are_refused() {
         (
             r#"{"address":"10.0.0.1","checks":[{"id":"t","kind":"tcp","path":"/"}]}"#,
             "checks.t.path",
+        ),
+        (
+            r#"{"address":"10.0.0.1","checks":[{"id":"t","kind":"tcp","port":"ä"}]}"#,
+            "checks.t.port",
         ),
         (
             r#"{"address":"10.0.0.1","checks":[{"id":"h","kind":"heartbeat"}]}"#,

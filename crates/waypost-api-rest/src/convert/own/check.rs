@@ -10,6 +10,7 @@ use crate::wire::own::{Check as WireCheck, CheckKindWord, Seconds};
 /// Reads a check; what its kind does not have is refused.
 pub(crate) fn check_from_wire(wire: &WireCheck) -> Result<Check, RegistryError> {
     refuse_foreign_fields(wire)?;
+    check_port_name(wire)?;
     let kind = match wire.kind {
         CheckKindWord::Http => {
             CheckKind::Probe(probe(wire, ProbeProtocol::Http(http_probe(wire)?)))
@@ -65,6 +66,21 @@ fn refuse_foreign_fields(wire: &WireCheck) -> Result<(), RegistryError> {
         let rule = "is not a field of this kind of check";
         Err(RegistryError::invalid(field(wire, name), "", rule))
     })
+}
+
+/// A name that no port can have would only ever be explained as a port that is not there.
+fn check_port_name(wire: &WireCheck) -> Result<(), RegistryError> {
+    let legal = |name: &String| {
+        (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match &wire.port {
+        Some(name) if !legal(name) => Err(RegistryError::invalid(
+            field(wire, "port"),
+            name.escape_debug(),
+            "must be 1 to 64 visible ASCII characters",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn probe(wire: &WireCheck, protocol: ProbeProtocol) -> ProbeSpec {
@@ -155,7 +171,11 @@ fn show_probe(wire: &mut WireCheck, spec: &ProbeSpec) {
             wire.headers = headers
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect();
-            wire.expected_status = Some(format!("{}-{}", http.status_min, http.status_max));
+            wire.expected_status = Some(if http.status_min == http.status_max {
+                http.status_min.to_string()
+            } else {
+                format!("{}-{}", http.status_min, http.status_max)
+            });
         }
         ProbeProtocol::Tcp => wire.kind = CheckKindWord::Tcp,
     }

@@ -5,6 +5,8 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use crate::wire::number;
+
 /// A check. Which fields it may have depends on its kind; what is not said has the default in brackets.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,35 +30,55 @@ pub(crate) struct Check {
     pub(crate) headers: BTreeMap<String, String>,
     /// http: statuses that pass, one or a range [`200-299`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[1-5][0-9][0-9]$")]
+    #[schema(pattern = "^([1-5][0-9][0-9](-599)?|100-[1-5][0-9][0-9]|200-[2-5]99)$")]
     pub(crate) expected_status: Option<String>,
     /// http, tcp: name of the port that is asked [the first].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64, pattern = "^[!-~]+$")]
     pub(crate) port: Option<String>,
     /// heartbeat: seconds within which one has to come.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number::optional_u32"
+    )]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub(crate) within_seconds: Option<u32>,
     /// http, tcp: seconds between probes [30].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number::optional_u32"
+    )]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub(crate) interval_seconds: Option<u32>,
     /// http, tcp: seconds between probes from the first failure on [5].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number::optional_u32"
+    )]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub(crate) unhealthy_interval_seconds: Option<u32>,
     /// http, tcp: seconds a probe may take, more than 0 and at most 60 [5].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, minimum = 0.001, maximum = 60)]
     pub(crate) timeout_seconds: Option<Seconds>,
     /// Failures in a row that make it fail [3].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number::optional_u16"
+    )]
+    #[schema(minimum = 1, maximum = 65_535)]
     pub(crate) unhealthy_after: Option<u16>,
     /// Passes in a row that make it pass again; the very first counts at once [2].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number::optional_u16"
+    )]
+    #[schema(minimum = 1, maximum = 65_535)]
     pub(crate) healthy_after: Option<u16>,
 }
 

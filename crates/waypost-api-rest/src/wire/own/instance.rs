@@ -6,29 +6,31 @@ use utoipa::ToSchema;
 use super::{Check, Tier};
 use crate::time::Rfc3339;
 use crate::wire::port::PortNumber;
-use crate::wire::schema;
+use crate::wire::{number, schema};
 
 /// What an owner says about an instance: where it is, and how it is checked.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
     /// An IPv4 address, an IPv6 address or a host name, in place of the next three.
-    #[schema(schema_with = schema::host)]
+    #[schema(schema_with = schema::host_or_null)]
     pub(crate) address: Option<String>,
     /// IPv4 address.
-    #[schema(schema_with = schema::ipv4)]
+    #[schema(schema_with = schema::ipv4_or_null)]
     pub(crate) ipv4: Option<String>,
     /// IPv6 address.
-    #[schema(schema_with = schema::ipv6)]
+    #[schema(schema_with = schema::ipv6_or_null)]
     pub(crate) ipv6: Option<String>,
     /// Host name.
-    #[schema(schema_with = schema::hostname)]
+    #[schema(schema_with = schema::hostname_or_null)]
     pub(crate) hostname: Option<String>,
     /// The only port, in place of `ports`.
-    #[schema(value_type = Option<u16>, minimum = 1, maximum = 65_535)]
+    #[serde(default, deserialize_with = "number::not_null")]
+    #[schema(value_type = u16, minimum = 1, maximum = 65_535, required = false)]
     pub(crate) port: Option<PortNumber<false>>,
     /// Named ports; the first is the default one.
-    #[schema(max_items = 16)]
+    #[serde(default, deserialize_with = "number::not_null")]
+    #[schema(value_type = Vec<PortSent>, max_items = 16, required = false)]
     pub(crate) ports: Option<Vec<PortSent>>,
     /// Free text by key.
     #[serde(default)]
@@ -39,6 +41,7 @@ pub(crate) struct Registration {
     #[schema(schema_with = schema::tags)]
     pub(crate) tags: Vec<String>,
     /// Share of the traffic relative to the other instances of the service [1].
+    #[serde(default, deserialize_with = "number::optional_u32")]
     #[schema(maximum = 65_535)]
     pub(crate) weight: Option<u32>,
     /// Region that it runs in.
@@ -52,6 +55,7 @@ pub(crate) struct Registration {
     #[schema(max_items = 16)]
     pub(crate) checks: Vec<Check>,
     /// Seconds without heartbeat after which it is out; not said or null: the service's, else none.
+    #[serde(default, deserialize_with = "number::optional_u32")]
     #[schema(minimum = 1, maximum = 86_400)]
     pub(crate) lease_seconds: Option<u32>,
 }

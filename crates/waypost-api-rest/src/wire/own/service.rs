@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Check;
+use crate::wire::number;
 
 /// A service with its settings and counts.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,24 +64,20 @@ pub(crate) struct ServiceSettings {
     /// Whether failing instances are served when no other is left.
     pub(crate) fail_open: Option<bool>,
     /// Seconds after the end of its lease at which an instance is removed.
+    #[serde(default, deserialize_with = "number::optional_u32")]
     #[schema(maximum = 2_592_000)]
     pub(crate) remove_after_seconds: Option<u32>,
     /// Lease of instances that do not say one; null takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "number::given_u32")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
     pub(crate) lease_seconds: Option<Option<u32>>,
     /// Checks of every instance.
     #[schema(max_items = 16)]
     pub(crate) checks: Option<Vec<Check>>,
     /// Free text by key.
-    #[schema(schema_with = crate::wire::schema::attributes)]
+    #[schema(schema_with = crate::wire::schema::attributes_or_null)]
     pub(crate) attributes: Option<BTreeMap<String, String>>,
     /// Words, or `key=value`.
-    #[schema(schema_with = crate::wire::schema::service_tags)]
+    #[schema(schema_with = crate::wire::schema::service_tags_or_null)]
     pub(crate) tags: Option<Vec<String>>,
-}
-
-/// Tells a field that is null from one that is not there.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }

@@ -1,0 +1,93 @@
+//! Rules between fields, which the derived schemas cannot say.
+
+use serde_json::{Map, Value, json};
+
+/// Fields of a check by its kind, besides those that every kind has.
+const CHECK_FIELDS: [(&str, &[&str]); 5] = [
+    (
+        "http",
+        &[
+            "path",
+            "method",
+            "headers",
+            "expected_status",
+            "port",
+            "interval_seconds",
+            "unhealthy_interval_seconds",
+            "timeout_seconds",
+        ],
+    ),
+    (
+        "tcp",
+        &[
+            "port",
+            "interval_seconds",
+            "unhealthy_interval_seconds",
+            "timeout_seconds",
+        ],
+    ),
+    ("heartbeat", &["within_seconds"]),
+    ("reported", &[]),
+    ("observed", &[]),
+];
+
+/// Adds the rules to a document.
+pub(super) fn refine(document: &mut Value) {
+    let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") else {
+        return;
+    };
+    if let Some(check) = schemas.get_mut("Check") {
+        *check = check_by_kind(check);
+    }
+    add(schemas, "Registration", registration());
+    add(schemas, "ServiceDiscoveryHeartbeat", heartbeat());
+}
+
+fn add(schemas: &mut Map<String, Value>, name: &str, rules: Value) {
+    if let Some(Value::Object(schema)) = schemas.get_mut(name) {
+        schema.insert("allOf".to_owned(), rules);
+    }
+}
+
+/// An address is one word, or comes in parts; so do ports.
+fn registration() -> Value {
+    let one_of = ["address", "ipv4", "ipv6", "hostname"].map(|name| json!({"required": [name]}));
+    json!([
+        {"anyOf": one_of},
+        {"not": {"required": ["address", "ipv4"]}},
+        {"not": {"required": ["address", "ipv6"]}},
+        {"not": {"required": ["address", "hostname"]}},
+        {"not": {"required": ["port", "ports"]}}
+    ])
+}
+
+/// An id, or what it was made of.
+fn heartbeat() -> Value {
+    json!([{"anyOf": [
+        {"required": ["instance_id"], "properties": {"instance_id": {"type": "string"}}},
+        {"required": ["host", "port"]}
+    ]}])
+}
+
+fn check_by_kind(check: &Value) -> Value {
+    let none = Map::new();
+    let properties = check
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap_or(&none);
+    let kinds = CHECK_FIELDS.map(|(kind, fields)| {
+        let common = ["id", "unhealthy_after", "healthy_after"];
+        let names = common.iter().chain(fields);
+        let mut own: Map<String, Value> = names
+            .filter_map(|name| Some(((*name).to_owned(), properties.get(*name)?.clone())))
+            .collect();
+        own.insert("kind".to_owned(), json!({"type": "string", "const": kind}));
+        let mut required = vec!["id", "kind"];
+        if kind == "heartbeat" {
+            required.push("within_seconds");
+            own.insert("within_seconds".to_owned(), json!({"type": "integer", "minimum": 1, "maximum": u32::MAX}));
+        }
+        json!({"type": "object", "title": kind, "required": required, "properties": own, "additionalProperties": false})
+    });
+    json!({"description": check.get("description"), "oneOf": kinds})
+}
