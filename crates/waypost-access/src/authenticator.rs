@@ -6,7 +6,7 @@ use std::sync::Arc;
 use waypost_core::{Access, Dialect, Grant, Pattern, RegistryError, Verb};
 
 use crate::config::{AccessConfig, AccessError};
-use crate::credential::{Allowed, Credential};
+use crate::credential::Credential;
 use crate::server_key::ServerKey;
 
 /// The subject of requests to a server without credentials.
@@ -21,10 +21,10 @@ pub const SHARED_SECRET: &str = "shared-secret";
 pub struct Authenticator {
     key: ServerKey,
     credentials: Vec<Credential>,
-    /// Whether requests may do everything without a credential.
-    is_open: bool,
+    /// What everybody may do, on a server that is open.
+    open: Option<Access>,
     /// What may be done without a token although there are credentials.
-    public: Option<Allowed>,
+    public: Option<Access>,
 }
 
 impl Authenticator {
@@ -40,9 +40,8 @@ impl Authenticator {
     ) -> Result<Self, AccessError> {
         config.validate()?;
         let shared = config.shared_secret.iter().map(|secret| Credential {
-            name: SHARED_SECRET,
             digest: server_key.digest(secret.expose()),
-            allowed: Allowed::Everything,
+            access: Access::everything(SHARED_SECRET, Dialect::Internal, None),
         });
         let credentials: Vec<Credential> = shared.collect();
         let read_all = Grant {
@@ -50,19 +49,22 @@ impl Authenticator {
             namespaces: Pattern::any(),
             services: Pattern::any(),
         };
+        let open = credentials.is_empty() && (loopback_listener || config.allow_anonymous);
+        let public = || {
+            let grants = Arc::from([read_all]);
+            Access::granted(PUBLIC_READER, Dialect::Internal, None, grants)
+        };
         Ok(Self {
-            is_open: credentials.is_empty() && (loopback_listener || config.allow_anonymous),
+            open: open.then(|| Access::everything(ANONYMOUS, Dialect::Internal, None)),
             key: server_key,
             credentials,
-            public: config
-                .public_reads
-                .then(|| Allowed::Grants(Arc::from([read_all]))),
+            public: config.public_reads.then(public),
         })
     }
 
     /// Says whether every request needs a credential, reads perhaps excepted.
     pub fn needs_credentials(&self) -> bool {
-        !self.is_open
+        self.open.is_none()
     }
 
     /// Returns what the bearer of a token may do, or what may be done without one.
@@ -78,19 +80,18 @@ impl Authenticator {
         dialect: Dialect,
         is_read: bool,
     ) -> Result<Access, RegistryError> {
-        if self.is_open {
-            return Ok(Access::everything(ANONYMOUS, dialect, Some(peer)));
-        }
-        match (bearer, &self.public) {
-            (Some(token), _) => {
-                let credential = self
-                    .credential_of(token)
-                    .ok_or_else(|| refuse("the token is not valid"))?;
-                Ok(credential.allowed.access(credential.name, dialect, peer))
+        let access = match (&self.open, bearer, &self.public) {
+            (Some(open), _, _) => open,
+            (None, Some(token), _) => {
+                let credential = self.credential_of(token);
+                &credential
+                    .ok_or_else(|| refuse("the token is not valid"))?
+                    .access
             }
-            (None, Some(allowed)) if is_read => Ok(allowed.access(PUBLIC_READER, dialect, peer)),
-            (None, _) => Err(refuse("send the header Authorization: Bearer <token>")),
-        }
+            (None, None, Some(public)) if is_read => public,
+            (None, None, _) => return Err(refuse("send the header Authorization: Bearer <token>")),
+        };
+        Ok(access.of_request(dialect, peer))
     }
 
     /// Looks at every credential, so that the time does not tell which one was meant.

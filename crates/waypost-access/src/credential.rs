@@ -1,41 +1,18 @@
 //! One credential as the server keeps it.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
-use waypost_core::{Access, Dialect, Grant};
+use waypost_core::Access;
 
 use crate::server_key::DIGEST_BYTES;
 
-/// What a credential allows.
-#[derive(Clone, Debug)]
-pub(crate) enum Allowed {
-    /// Everything.
-    Everything,
-    /// What the grants say.
-    Grants(Arc<[Grant]>),
-}
-
-impl Allowed {
-    /// Makes the access of whoever is allowed this.
-    pub(crate) fn access(&self, subject: &str, dialect: Dialect, peer: IpAddr) -> Access {
-        match self {
-            Self::Everything => Access::everything(subject, dialect, Some(peer)),
-            Self::Grants(grants) => {
-                Access::granted(subject, dialect, Some(peer), Arc::clone(grants))
-            }
-        }
-    }
-}
-
-/// A credential: its name for audit lines, the keyed hash of its token, and what it allows.
+/// A credential: the keyed hash of its token, and what it allows under which name.
 #[derive(Clone)]
 pub(crate) struct Credential {
-    pub(crate) name: &'static str,
     pub(crate) digest: [u8; DIGEST_BYTES],
-    pub(crate) allowed: Allowed,
+    /// Made once: a request only adds its protocol and its peer.
+    pub(crate) access: Access,
 }
 
 impl Credential {
@@ -48,8 +25,7 @@ impl Credential {
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential")
-            .field("name", &self.name)
-            .field("allowed", &self.allowed)
+            .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }

@@ -1,15 +1,15 @@
 //! What every handler works with, and the way in for every request.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, ETAG, HOST, IF_NONE_MATCH, ORIGIN};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN};
+use http::{HeaderValue, StatusCode};
 use waypost_access::{Authenticator, PUBLIC_READER};
 use waypost_core::{
     Access, Dialect, NamespaceName, Registry, RegistryError, ServiceKey, ServiceState, View,
 };
-use waypost_http::{RequestHead, Response, empty, json};
+use waypost_http::{Body, RequestHead, Response, empty};
 
 use crate::cache::{Kind, RenderCache, Rendered};
 use crate::config::RestConfig;
@@ -173,23 +173,29 @@ fn refuse_other_sites(head: &RequestHead) -> Result<(), RegistryError> {
     }
 }
 
+/// Made once: making a header value checks every byte of it.
+static JSON: LazyLock<HeaderValue> = LazyLock::new(|| HeaderValue::from_static("application/json"));
+
 /// Answers with a rendered body, or `304` when the client has what differs in vitals at most.
+///
+/// There is no `Cache-Control`: without an expiry or a date to guess one from, caches ask again (RFC 9111 section
+/// 4.2.2), and this is the hottest answer there is.
 pub(crate) fn conditional(head: &RequestHead, rendered: Rendered) -> Response {
     let Rendered { body, etag, .. } = rendered;
     let mut response = if is_known(head, &etag) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        json(StatusCode::OK, body)
+        let mut response = Response::new(Body::from(body));
+        response.headers_mut().insert(CONTENT_TYPE, JSON.clone());
+        response
     };
-    let headers = response.headers_mut();
-    headers.insert(ETAG, etag);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.headers_mut().insert(ETAG, etag);
     response
 }
 
 /// Compares weakly (RFC 9110 section 13.1.2).
 fn is_known(head: &RequestHead, etag: &HeaderValue) -> bool {
-    if *head.method() != Method::GET && *head.method() != Method::HEAD {
+    if !head.headers().contains_key(IF_NONE_MATCH) {
         return false;
     }
     let Ok(etag) = etag.to_str() else {

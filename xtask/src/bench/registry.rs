@@ -160,10 +160,9 @@ impl Bench<'_> {
         let disk = figure::parse(&output_of(&mut disk)?);
 
         let server = self.waypost(&format!("registrations-{writers}"), None)?;
-        let body = format!(
-            r#"{{"service_name":"{SERVICE}","instance_id":"load-@@@@@@@@","host":"10.0.0.1","port":8080,"metadata":{{"version":"1.0.0"}}}}"#
-        );
-        let request = post("/v1/discovery/register", &body);
+        let body = r#"{"address":"127.0.0.1","port":8080,"attributes":{"version":"1.0.0"}}"#;
+        // Without a check: what is measured is the registration, and nothing is probed.
+        let request = send("PUT", &instance_path("load-@@@@@@@@"), body);
         let extent = ["--seconds", &seconds];
         let load = self.load(&server, &request, writers, &extent)?;
         server.stop()?;
@@ -330,9 +329,10 @@ impl Bench<'_> {
     fn populate(&self, server: &Server, subject: &Subject) -> Result<Answer, Failure> {
         for number in 1..=INSTANCES {
             let body = format!(
-                r#"{{"service_name":"{SERVICE}","instance_id":"instance-{number}","host":"10.0.0.{number}","port":8080,"metadata":{{"version":"1.0.0"}}}}"#
+                r#"{{"address":"127.0.0.{number}","port":8080,"attributes":{{"version":"1.0.0"}},"lease_seconds":3600}}"#
             );
-            for request in [post("/v1/discovery/register", &body), heartbeat(number)] {
+            let register = send("PUT", &instance_path(&format!("instance-{number}")), &body);
+            for request in [register, heartbeat(number)] {
                 expect_success(&server.ask(&request)?)?;
             }
         }
@@ -422,12 +422,16 @@ struct Counts {
 
 fn heartbeat(instance: usize) -> Vec<u8> {
     let body = format!(r#"{{"service_name":"{SERVICE}","instance_id":"instance-{instance}"}}"#);
-    post("/v1/discovery/heartbeat", &body)
+    send("POST", "/v1/discovery/heartbeat", &body)
 }
 
-fn post(path: &str, body: &str) -> Vec<u8> {
+fn instance_path(id: &str) -> String {
+    format!("/v1/namespaces/svc.internal/services/{SERVICE}/instances/{id}")
+}
+
+fn send(method: &str, path: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
