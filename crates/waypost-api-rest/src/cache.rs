@@ -61,7 +61,8 @@ pub(crate) struct RenderCache {
 
 #[derive(Debug, Default)]
 struct Map {
-    entries: HashMap<Box<str>, Rendered>,
+    /// Names come from clients, so the hash is seeded; it need not be as slow as the standard one.
+    entries: HashMap<Box<str>, Rendered, foldhash::fast::RandomState>,
     bytes: usize,
     swept: Monotonic,
 }

@@ -63,8 +63,8 @@ fn aliases() -> Vec<Alias> {
     let mut aliases = vec![
         Alias::of("SERVICE_DISCOVERY_SECRET", "access.shared_secret"),
         Alias::of("SERVICE_NAMESPACE", "rest.default_namespace"),
-        Alias::of("SERVICE_DISCOVERY_HEALTH_CHECK_INTERVAL", "health.interval_seconds"),
-        Alias::of("SERVICE_DISCOVERY_HEALTH_CHECK_TIMEOUT", "health.timeout_seconds"),
+        Alias::of("SERVICE_DISCOVERY_HEALTH_CHECK_INTERVAL", "rest.check_interval_seconds"),
+        Alias::of("SERVICE_DISCOVERY_HEALTH_CHECK_TIMEOUT", "rest.check_timeout_seconds"),
         Alias::of("SERVICE_DISCOVERY_SERVICE_TTL", "rest.service_discovery_lease_seconds"),
         Alias::converted("SERVICE_DISCOVERY_MODE", "core.store", |mode| match mode {
             "memory_only" => Ok("memory".to_owned()),
