@@ -218,7 +218,10 @@ fn probed_again(scene: &Scene, name: &str) -> Value {
 }
 
 /// The port of a connection: taken as long as the connection lives, and nobody listens on it.
-struct ClosedPort(TcpStream, #[expect(dead_code, reason = "keeps the connection")] TcpListener);
+struct ClosedPort(
+    TcpStream,
+    #[expect(dead_code, reason = "keeps the connection")] TcpListener,
+);
 
 impl ClosedPort {
     fn take() -> Self {
@@ -263,8 +266,9 @@ fn an_instance_that_was_never_checked_is_out_and_says_so() {
     scene.register("web/a", target.port(), &quick_check());
     let registered = scene.explanation("web/a")["since"].clone();
     let registered = registered.as_str().unwrap();
-    let cause =
-        format!("check http has not passed yet; never checked since it was registered at {registered}");
+    let cause = format!(
+        "check http has not passed yet; never checked since it was registered at {registered}"
+    );
     let told = Told::out("Unknown", "out", &cause);
     let explanation = scene.tells("web/a", &told);
     let check = &explanation["checks"][0];
@@ -341,7 +345,10 @@ fn a_lease_that_ended_is_told_with_its_end() {
     scene.wait_for_health("web/a", "Unhealthy");
 
     // It was healthy once, so that a service that fails open would serve it; this one does not.
-    let since = scene.explanation("web/a")["since"].as_str().unwrap().to_owned();
+    let since = scene.explanation("web/a")["since"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let cause = format!("lease ended at {since}: no heartbeat for 1 s");
     let told = Told::out("Unhealthy", "fail_open", &cause);
     let explanation = scene.tells("web/a", &told);
@@ -375,7 +382,8 @@ fn leases_that_end_too_many_at_once_are_held_behind_the_instances_that_are_surel
         it["lease"]["state"] == "suspect"
     });
     let since = explanation["lease"]["since"].as_str().unwrap();
-    let cause = format!("held as suspect since {since}: its lease of 4 s ran out when many others did");
+    let cause =
+        format!("held as suspect since {since}: its lease of 4 s ran out when many others did");
     let told = Told {
         tier: json!(2),
         ..Told::out("Healthy", "", &cause)
@@ -420,7 +428,9 @@ fn a_service_that_fails_open_serves_what_failed_and_says_so() {
     scene.wait_for_health("web/a", "Unhealthy");
 
     let found = "HTTP status 500, expected 200-299";
-    let cause = format!("check http failing: {found}; served by fail-open, because no instance of the service is fit");
+    let cause = format!(
+        "check http failing: {found}; served by fail-open, because no instance of the service is fit"
+    );
     let place = "is IN rotation only because the service fails open";
     let told = Told::within(place, json!("fail_open"), "Unhealthy", &cause);
     let explanation = scene.tells("web/a", &told);

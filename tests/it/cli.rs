@@ -42,20 +42,40 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(parsed).collect()
 }
 
+/// Registers `web/web-1` with every flag and gives what is printed in this form.
+fn register(server: &Server, form: &str) -> String {
+    ended(
+        &server.cli(&[
+            "register",
+            "web",
+            "web-1",
+            "--address",
+            "127.0.0.1",
+            "--port",
+            "8080",
+            "--tag",
+            "blue",
+            "--attribute",
+            "version=1.2",
+            "--weight",
+            "3",
+            "--zone",
+            "a",
+            "--region",
+            "north",
+            "--lease",
+            "60",
+            "-o",
+            form,
+        ]),
+        0,
+    )
+}
+
 #[test]
-fn an_instance_is_registered_looked_at_renewed_and_removed_in_every_form() {
+fn an_instance_is_registered_with_every_flag_in_every_form() {
     let server = Server::start();
-    let register = |form: &str| {
-        ended(
-            &server.cli(&[
-                "register", "web", "web-1", "--address", "127.0.0.1", "--port", "8080", "--tag", "blue",
-                "--attribute", "version=1.2", "--weight", "3", "--zone", "a", "--region", "north",
-                "--lease", "60", "-o", form,
-            ]),
-            0,
-        )
-    };
-    let text = register("table");
+    let text = register(&server, "table");
     assert_eq!(
         text,
         "registered web/web-1 in svc.internal at 127.0.0.1:8080; heartbeat at least every 60 s\n"
@@ -75,21 +95,32 @@ fn an_instance_is_registered_looked_at_renewed_and_removed_in_every_form() {
     ] {
         assert_eq!(stored[field], value, "{field}");
     }
-    assert_eq!(parsed(&register("json"))["id"], "web-1");
-    assert_eq!(lines(&register("jsonl")).len(), 1);
+    assert_eq!(parsed(&register(&server, "json"))["id"], "web-1");
+    assert_eq!(lines(&register(&server, "jsonl")).len(), 1);
+}
 
+#[test]
+fn an_instance_is_renewed_and_removed_in_every_form() {
+    let server = Server::start();
+    register(&server, "table");
     let beat = ended(&server.cli(&["heartbeat", "web/web-1"]), 0);
-    assert!(beat.starts_with("web/web-1: the next heartbeat is due within "), "{beat}");
-    let beat = ended(&server.cli(&["heartbeat", "web/web-1", "--load", "0.5", "-o", "json"]), 0);
+    assert!(
+        beat.starts_with("web/web-1: the next heartbeat is due within "),
+        "{beat}"
+    );
+    let beat = ended(
+        &server.cli(&["heartbeat", "web/web-1", "--load", "0.5", "-o", "json"]),
+        0,
+    );
     let deadline = parsed(&beat)["deadline_seconds"].as_f64().unwrap();
     assert!((50.0..=60.0).contains(&deadline), "{deadline}");
 
     let gone = ended(&server.cli(&["deregister", "web/web-1"]), 0);
     assert_eq!(gone, "deregistered web/web-1\n");
-    register("table");
+    register(&server, "table");
     let gone = ended(&server.cli(&["deregister", "web/web-1", "-o", "json"]), 0);
     assert_eq!(parsed(&gone)["deregistered"], true);
-    register("table");
+    register(&server, "table");
     let gone = ended(&server.cli(&["deregister", "web/web-1", "-o", "jsonl"]), 0);
     assert_eq!(lines(&gone).len(), 1);
     let missing = server.get("/v1/namespaces/svc.internal/services/web/instances/web-1");
@@ -100,17 +131,45 @@ fn an_instance_is_registered_looked_at_renewed_and_removed_in_every_form() {
 fn what_is_there_is_shown_in_every_form_as_the_server_says_it() {
     let server = Server::start();
     for id in ["web-1", "web-2"] {
-        let arguments = ["register", "web", id, "--address", "127.0.0.1", "--port", "8080"];
+        let arguments = [
+            "register",
+            "web",
+            id,
+            "--address",
+            "127.0.0.1",
+            "--port",
+            "8080",
+        ];
         ended(&server.cli(&arguments), 0);
     }
     let service = "/v1/namespaces/svc.internal/services/web";
     for (arguments, path, columns, per_line) in [
-        (&["ls"][..], "/v1/namespaces/svc.internal/services", "SERVICE", 1),
-        (&["ls", "web"], &*format!("{service}/instances"), "INSTANCE", 2),
+        (
+            &["ls"][..],
+            "/v1/namespaces/svc.internal/services",
+            "SERVICE",
+            1,
+        ),
+        (
+            &["ls", "web"],
+            &*format!("{service}/instances"),
+            "INSTANCE",
+            2,
+        ),
         (&["get", "web"], service, "in rotation", 1),
-        (&["get", "web/web-1"], &format!("{service}/instances/web-1"), "127.0.0.1", 1),
+        (
+            &["get", "web/web-1"],
+            &format!("{service}/instances/web-1"),
+            "127.0.0.1",
+            1,
+        ),
         (&["discover", "web"], "/v1/discover/web", "INSTANCE", 2),
-        (&["explain", "web/web-1"], "/v1/explain/web/web-1", "IN rotation", 1),
+        (
+            &["explain", "web/web-1"],
+            "/v1/explain/web/web-1",
+            "IN rotation",
+            1,
+        ),
     ] {
         let shown = ended(&server.cli(arguments), 0);
         assert!(shown.contains(columns), "{arguments:?}: {shown}");
@@ -130,10 +189,17 @@ fn a_check_given_as_an_argument_is_run() {
     let target = Target::start();
     let port = target.port().to_string();
     let arguments = ["register", "web", "--address", "127.0.0.1", "--port", &port];
-    ended(&server.cli(&[&arguments[..], &["--check", "http:/ready"]].concat()), 0);
+    ended(
+        &server.cli(&[&arguments[..], &["--check", "http:/ready"]].concat()),
+        0,
+    );
     let name = format!("web/127.0.0.1:{port}");
     eventually("the check passes", || {
-        server.cli(&["explain", &name]).status.success().then_some(())
+        server
+            .cli(&["explain", &name])
+            .status
+            .success()
+            .then_some(())
     });
     assert!(target.requests()[0].starts_with("GET /ready "));
 }
@@ -152,9 +218,18 @@ fn files_register_many_and_report_each() {
         r#"[{"service":"a","id":"1","address":"10.0.0.1","port":1},{"service":"b","address":"10.0.0.2","port":2}]"#,
     );
     let text = ended(&server.cli(&["register", "-f", &json]), 0);
-    assert!(text.contains("a/1") && text.contains("b/10.0.0.2:2"), "{text}");
-    let toml = file("one.toml", "[[instance]]\nservice = \"c\"\nid = \"1\"\naddress = \"10.0.0.3\"\n");
-    let whole = parsed(&ended(&server.cli(&["register", "-f", &toml, "-o", "json"]), 0));
+    assert!(
+        text.contains("a/1") && text.contains("b/10.0.0.2:2"),
+        "{text}"
+    );
+    let toml = file(
+        "one.toml",
+        "[[instance]]\nservice = \"c\"\nid = \"1\"\naddress = \"10.0.0.3\"\n",
+    );
+    let whole = parsed(&ended(
+        &server.cli(&["register", "-f", &toml, "-o", "json"]),
+        0,
+    ));
     assert_eq!(whole["registered"], 1);
     let services = parsed(&ended(&server.cli(&["ls", "-o", "json"]), 0));
     assert_eq!(services["services"].as_array().unwrap().len(), 3);
@@ -179,13 +254,20 @@ fn each_way_to_fail_has_its_exit_code_and_leaves_standard_output_alone() {
     let server = Setup::new().env("SERVICE_DISCOVERY_SECRET", SECRET).start();
     let with_token = |arguments: &[&str]| {
         let mut command = waypost(arguments);
-        command.env("SERVICE_DISCOVERY_URL", server.url()).env("WAYPOST_TOKEN", SECRET);
+        command
+            .env("SERVICE_DISCOVERY_URL", server.url())
+            .env("WAYPOST_TOKEN", SECRET);
         run(command)
     };
     let target = Target::replying(Reply::Answer(503, String::new()));
     let port = target.port().to_string();
     let address = ["--address", "127.0.0.1", "--port", &port];
-    let checked = [&["register", "web", "a"], &address[..], &["--check", "http"]].concat();
+    let checked = [
+        &["register", "web", "a"],
+        &address[..],
+        &["--check", "http"],
+    ]
+    .concat();
     ended(&with_token(&checked), 0);
 
     for (arguments, exit, told) in [
@@ -195,9 +277,17 @@ fn each_way_to_fail_has_its_exit_code_and_leaves_standard_output_alone() {
         (&["deregister", "web/nothing"], 3, "nothing"),
         (&["heartbeat", "web/nothing"], 3, "nothing"),
         (&["explain", "web/nothing"], 3, "nothing"),
-        (&["discover", "web"], 4, "no instance of web may be sent traffic"),
+        (
+            &["discover", "web"],
+            4,
+            "no instance of web may be sent traffic",
+        ),
         (&["register", "web"], 2, "--address"),
-        (&["register", "web", "--address", "a", "--port", "0"], 2, "--port"),
+        (
+            &["register", "web", "--address", "a", "--port", "0"],
+            2,
+            "--port",
+        ),
         (&["no-such-command"], 2, "no-such-command"),
         (&["heartbeat", "web"], 2, "web"),
         (&["ls", "--server", "https://127.0.0.1:1"], 2, "http only"),
@@ -205,7 +295,11 @@ fn each_way_to_fail_has_its_exit_code_and_leaves_standard_output_alone() {
         let output = with_token(arguments);
         let shown = ended(&output, exit);
         assert_eq!(shown, "", "{arguments:?} prints on standard output");
-        assert!(err(&output).contains(told), "{arguments:?}: {}", err(&output));
+        assert!(
+            err(&output).contains(told),
+            "{arguments:?}: {}",
+            err(&output)
+        );
     }
     // That an instance is out is an answer and no failure to answer, so it is printed.
     assert!(ended(&with_token(&["explain", "web/a"]), 4).contains("OUT of rotation"));
@@ -214,12 +308,18 @@ fn each_way_to_fail_has_its_exit_code_and_leaves_standard_output_alone() {
     ended(&denied, 5);
     assert!(err(&denied).contains("WAYPOST_TOKEN"), "{}", err(&denied));
     let mut wrong = waypost(["ls"]);
-    wrong.env("SERVICE_DISCOVERY_URL", server.url()).env("WAYPOST_TOKEN", "another-secret");
+    wrong
+        .env("SERVICE_DISCOVERY_URL", server.url())
+        .env("WAYPOST_TOKEN", "another-secret");
     ended(&run(wrong), 5);
 
     let unreachable = with_token(&["ls", "--server", "http://127.0.0.1:1"]);
     ended(&unreachable, 6);
-    assert!(err(&unreachable).contains("127.0.0.1:1"), "{}", err(&unreachable));
+    assert!(
+        err(&unreachable).contains("127.0.0.1:1"),
+        "{}",
+        err(&unreachable)
+    );
 
     let mute = Target::replying(Reply::Hang);
     let url = format!("http://127.0.0.1:{}", mute.port());
@@ -232,7 +332,15 @@ fn each_way_to_fail_has_its_exit_code_and_leaves_standard_output_alone() {
 fn what_disagrees_with_the_registry_is_a_conflict() {
     let server = Server::start();
     for owner in ["node/a", "node/b"] {
-        let arguments = ["register", "web", "a", "--address", "127.0.0.1", "--owner", owner];
+        let arguments = [
+            "register",
+            "web",
+            "a",
+            "--address",
+            "127.0.0.1",
+            "--owner",
+            owner,
+        ];
         ended(&server.cli(&arguments), 0);
     }
     // Two owners keep an instance of that name, and none is named here.
@@ -240,7 +348,10 @@ fn what_disagrees_with_the_registry_is_a_conflict() {
     ended(&output, 7);
     let told = err(&output);
     assert!(told.contains("node/a") && told.contains("node/b"), "{told}");
-    ended(&server.cli(&["deregister", "web/a", "--owner", "node/a"]), 0);
+    ended(
+        &server.cli(&["deregister", "web/a", "--owner", "node/a"]),
+        0,
+    );
     ended(&server.cli(&["deregister", "web/a"]), 0);
 }
 
@@ -272,7 +383,10 @@ fn the_environment_says_where_the_server_is_who_asks_and_in_which_namespace() {
     assert!(text.contains("in shop.internal"), "{text}");
     ended(&asking(&[token], &["get", "cart/1"]), 3);
     ended(&asking(&[token, namespace], &["get", "cart/1"]), 0);
-    ended(&asking(&[token], &["get", "cart/1", "-n", "shop.internal"]), 0);
+    ended(
+        &asking(&[token], &["get", "cart/1", "-n", "shop.internal"]),
+        0,
+    );
     ended(&asking(&[token], &["ls", "-n", "nowhere.internal"]), 3);
 }
 
@@ -299,8 +413,17 @@ fn completions_and_version_need_no_server() {
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
     let help = ended(&run(waypost(["--help"])), 0);
     for command in [
-        "serve", "ls", "get", "discover", "register", "deregister", "heartbeat", "explain", "config",
-        "completions", "version",
+        "serve",
+        "ls",
+        "get",
+        "discover",
+        "register",
+        "deregister",
+        "heartbeat",
+        "explain",
+        "config",
+        "completions",
+        "version",
     ] {
         assert!(help.contains(command), "{command} is not in the help");
     }
@@ -311,7 +434,10 @@ fn the_banner_of_serve_names_a_first_command_that_works() {
     let server = Server::start();
     let banner = server.banner();
     assert!(banner.contains(&server.url()), "{banner}");
-    assert!(banner.contains(&server.data_dir().display().to_string()), "{banner}");
+    assert!(
+        banner.contains(&server.data_dir().display().to_string()),
+        "{banner}"
+    );
     let tried: Vec<&str> = banner
         .lines()
         .filter_map(|line| line.split_once("waypost --server ").map(|(_, rest)| rest))

@@ -23,7 +23,10 @@ const METRICS: [(&str, &[&str]); 12] = [
     ("waypost_health_checks_total", &["type", "result"]),
     ("waypost_health_check_duration_seconds_bucket", &["type"]),
     ("waypost_health_transitions_total", &["from", "to"]),
-    ("waypost_discovery_request_duration_seconds_bucket", &["protocol"]),
+    (
+        "waypost_discovery_request_duration_seconds_bucket",
+        &["protocol"],
+    ),
     ("waypost_store_commit_duration_seconds_bucket", &[]),
     ("waypost_build_info", &["version", "commit"]),
     ("waypost_namespaces", &[]),
@@ -42,11 +45,16 @@ fn with_token(server: &Server, method: &str, path: &str, token: &str) -> Answer 
 /// Lets everything happen once that is counted.
 fn busy(server: &Server) -> Target {
     let target = Target::start();
-    for (path, id) in [("/v1/discovery", "instance_id"), ("/service-discovery", "instance_id")] {
+    for (path, id) in [
+        ("/v1/discovery", "instance_id"),
+        ("/service-discovery", "instance_id"),
+    ] {
         let registration = json!({
             "service_name": "web", id: path.trim_start_matches('/'), "host": "127.0.0.1", "port": target.port(),
         });
-        server.post(&format!("{path}/register"), &registration).expect(200);
+        server
+            .post(&format!("{path}/register"), &registration)
+            .expect(200);
     }
     let ours = "/v1/namespaces/svc.internal/services/web/instances";
     for id in ["kept", "gone"] {
@@ -105,7 +113,9 @@ fn readiness_ends_before_the_server_does() {
 fn every_metric_has_prefix_unit_and_help_and_the_promised_ones_are_there() {
     let server = Server::start();
     let _target = busy(&server);
-    let answer = server.request("GET", "/metrics", &[OPENMETRICS], b"").expect(200);
+    let answer = server
+        .request("GET", "/metrics", &[OPENMETRICS], b"")
+        .expect(200);
     let kind = answer.header("content-type").unwrap();
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     let text = answer.text();
@@ -131,8 +141,15 @@ fn every_metric_has_prefix_unit_and_help_and_the_promised_ones_are_there() {
     ] {
         assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
     }
-    let instances: Vec<&str> = text.lines().filter(|line| line.contains("instance_id")).collect();
-    assert_eq!(instances, [] as [&str; 0], "no instance has a series of its own");
+    let instances: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("instance_id"))
+        .collect();
+    assert_eq!(
+        instances,
+        [] as [&str; 0],
+        "no instance has a series of its own"
+    );
 
     let plain = server.get("/metrics").expect(200);
     let kind = plain.header("content-type").unwrap();
@@ -143,7 +160,9 @@ fn every_metric_has_prefix_unit_and_help_and_the_promised_ones_are_there() {
 fn operations(document: &Value) -> Vec<(String, String)> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let parts = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+        let parts = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "x" } else { part });
         let path = parts.collect::<Vec<_>>().join("/");
         for method in methods.as_object().unwrap().keys() {
             operations.push((method.to_uppercase(), path.clone()));
@@ -155,9 +174,14 @@ fn operations(document: &Value) -> Vec<(String, String)> {
 #[test]
 fn with_a_secret_every_path_asks_for_it_and_probes_do_not() {
     let server = Setup::new().env("SERVICE_DISCOVERY_SECRET", SECRET).start();
-    let document = with_token(&server, "GET", "/openapi.json", SECRET).expect(200).json();
+    let document = with_token(&server, "GET", "/openapi.json", SECRET)
+        .expect(200)
+        .json();
     let operations = operations(&document);
-    let changing = operations.iter().filter(|(method, _)| method != "GET").count();
+    let changing = operations
+        .iter()
+        .filter(|(method, _)| method != "GET")
+        .count();
     assert!(changing >= 9, "{operations:?}");
     for (method, path) in &operations {
         if path == "/health" {
@@ -219,9 +243,15 @@ fn a_server_for_everybody_starts_only_when_that_is_meant() {
 fn serve_everywhere(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = waypost(["serve", "--http", "0.0.0.0:0", "--data-dir"]);
-    command.arg(folder.path().join("data")).current_dir(folder.path());
+    command
+        .arg(folder.path().join("data"))
+        .current_dir(folder.path());
     command.envs(variables.iter().copied());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut banner = String::new();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for line in lines.map(Result::unwrap) {
@@ -240,7 +270,9 @@ fn serve_everywhere(variables: &[(&str, &str)]) -> (Option<i32>, String) {
 #[test]
 fn a_secret_that_everybody_knows_refuses_the_start() {
     for secret in ["your-secret-key", "short"] {
-        let output = Setup::new().env("SERVICE_DISCOVERY_SECRET", secret).refusal();
+        let output = Setup::new()
+            .env("SERVICE_DISCOVERY_SECRET", secret)
+            .refusal();
         assert_eq!(output.status.code(), Some(2));
         let why = errors(&output);
         assert!(why.contains("access.shared_secret"), "{why}");
@@ -255,7 +287,9 @@ fn the_mode_of_source_004_chooses_the_store() {
         let registration = json!({
             "service_name": "web", "instance_id": "a", "host": "127.0.0.1", "port": 8080,
         });
-        server.post("/v1/discovery/register", &registration).expect(200);
+        server
+            .post("/v1/discovery/register", &registration)
+            .expect(200);
     };
     let mode = |mode: &str| Setup::new().env("SERVICE_DISCOVERY_MODE", mode);
     let mut hybrid = mode("hybrid").start();
@@ -266,7 +300,11 @@ fn the_mode_of_source_004_chooses_the_store() {
     hybrid.get("/v1/discovery/services/web").expect(200);
 
     let mut memory = mode("memory_only").start();
-    assert!(memory.banner().contains("memory only"), "{}", memory.banner());
+    assert!(
+        memory.banner().contains("memory only"),
+        "{}",
+        memory.banner()
+    );
     assert!(!memory.data_dir().exists(), "a file was written");
     register(&memory);
     memory.restart();
@@ -279,7 +317,10 @@ fn the_mode_of_source_004_chooses_the_store() {
         for part in ["SERVICE_DISCOVERY_MODE", "hybrid", "memory_only"] {
             assert!(why.contains(part), "{why}");
         }
-        assert!(refused != "redis_backed" || why.contains("redis_backed"), "{why}");
+        assert!(
+            refused != "redis_backed" || why.contains("redis_backed"),
+            "{why}"
+        );
     }
 }
 
@@ -312,7 +353,11 @@ fn every_error_of_a_configuration_is_told_at_once_with_its_origin() {
         .refusal();
     assert_eq!(output.status.code(), Some(2));
     let why = errors(&output);
-    for part in ["http.connections_max = 0", "rest.page_size_max = 0", "waypost.toml:5"] {
+    for part in [
+        "http.connections_max = 0",
+        "rest.page_size_max = 0",
+        "waypost.toml:5",
+    ] {
         assert!(why.contains(part), "{part} is missing in {why}");
     }
 }
@@ -323,7 +368,15 @@ fn config_show_tells_every_value_with_its_origin_and_no_secret() {
     let file = folder.path().join("waypost.toml");
     fs::write(&file, "[health]\ninterval_seconds = 7\n").unwrap();
     let show = |form: &str| {
-        let mut command = waypost(["config", "show", "-o", form, "--http", "127.0.0.1:4000", "--config"]);
+        let mut command = waypost([
+            "config",
+            "show",
+            "-o",
+            form,
+            "--http",
+            "127.0.0.1:4000",
+            "--config",
+        ]);
         command
             .arg(&file)
             .env("SERVICE_DISCOVERY_SECRET", SECRET)
@@ -342,9 +395,21 @@ fn config_show_tells_every_value_with_its_origin_and_no_secret() {
     };
     for (key, value, origin) in [
         ("http.listen", json!("127.0.0.1:4000"), "--http".to_owned()),
-        ("health.interval_seconds", json!(7), format!("{}:2", file.display())),
-        ("dial.deny", json!(["10.0.0.0/8"]), "WAYPOST__DIAL__DENY".to_owned()),
-        ("access.shared_secret", json!("***"), "SERVICE_DISCOVERY_SECRET".to_owned()),
+        (
+            "health.interval_seconds",
+            json!(7),
+            format!("{}:2", file.display()),
+        ),
+        (
+            "dial.deny",
+            json!(["10.0.0.0/8"]),
+            "WAYPOST__DIAL__DENY".to_owned(),
+        ),
+        (
+            "access.shared_secret",
+            json!("***"),
+            "SERVICE_DISCOVERY_SECRET".to_owned(),
+        ),
         ("health.timeout_seconds", json!(5), "default".to_owned()),
     ] {
         assert_eq!(row(key)["value"], value, "{key}");
@@ -388,7 +453,10 @@ fn no_secret_appears_in_logs_metrics_or_answers() {
     let wrong = "Bearer another-secret-of-somebody";
     let body = br#"{"service_name":"web","instance_id":"a","host":"127.0.0.1","port":1}"#;
     let register = |token: &str| {
-        let headers = [("Authorization", token), ("Content-Type", "application/json")];
+        let headers = [
+            ("Authorization", token),
+            ("Content-Type", "application/json"),
+        ];
         server.request("POST", "/v1/discovery/register", &headers, body)
     };
     register(&secret).expect(200);
@@ -396,16 +464,29 @@ fn no_secret_appears_in_logs_metrics_or_answers() {
     let metrics = server.request("GET", "/metrics", &[("Authorization", &secret)], b"");
     let read = with_token(&server, "GET", "/v1/explain/web/a", SECRET);
     let log = server.log();
-    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is silent");
-    for text in [log, refused.text(), metrics.expect(200).text(), read.expect(200).text()] {
+    assert!(
+        log.contains("TRACE") || log.contains("DEBUG"),
+        "the log is silent"
+    );
+    for text in [
+        log,
+        refused.text(),
+        metrics.expect(200).text(),
+        read.expect(200).text(),
+    ] {
         for secret in [SECRET, "another-secret-of-somebody"] {
             assert!(!text.contains(secret), "{text}");
         }
     }
     let files = fs::read_dir(server.data_dir()).unwrap();
-    for file in files.map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
+    for file in files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.is_file())
+    {
         let bytes = fs::read(&file).unwrap();
-        let found = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        let found = bytes
+            .windows(SECRET.len())
+            .any(|part| part == SECRET.as_bytes());
         assert!(!found, "the secret is in {}", file.display());
     }
 }

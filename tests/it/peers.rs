@@ -25,6 +25,8 @@ const SCHEMATHESIS_MAX_LONG: Duration = Duration::from_secs(3_600);
 /// what is too long, or too much together, which a schema cannot say. Nor can it say that the checks and ports of one
 /// list have different names, so that a valid body of two operations may still be refused.
 const SCHEMATHESIS_TOML: &str = r#"
+hooks = "hooks"
+
 [checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5xx"]
 
@@ -42,6 +44,20 @@ enabled = false
 [[operations]]
 include-name = ["GET /v1/discover/{service}", "GET /v1/explain/{service}/{id}"]
 parameters = { "path.service" = "found", "path.id" = "a", "query.namespace" = "svc.internal", "query.owner" = "" }
+"#;
+
+/// Schemathesis 4.32 takes the quoting off a path once too often: a name that holds `%FF` arrives as another name, and
+/// the refusal of that is counted against us. Such names are not tried.
+const SCHEMATHESIS_HOOKS: &str = r#"
+import re
+
+import schemathesis
+
+
+@schemathesis.hook
+def filter_path_parameters(context, path_parameters):
+    values = (path_parameters or {}).values()
+    return not any(re.search("%25[0-9A-Fa-f]{2}", str(value)) for value in values)
 "#;
 
 /// A program that ends with the test.
@@ -123,11 +139,65 @@ impl Prometheus {
     }
 }
 
+impl Prometheus {
+    fn wait_for_up(&self, id: &str, value: &str) {
+        let path = format!("/api/v1/query?query=up%7Binstance%3D%22{id}%22%7D");
+        // A target whose status changed has several series for a while.
+        self.wait(&format!("up of {id} is {value}"), &path, |data| {
+            let mut series = data["result"].as_array()?.iter();
+            series
+                .any(|series| series["value"][1] == value)
+                .then_some(())
+        });
+    }
+}
+
 /// Finds the port that the system chose in the log.
 fn listens_on(log: &str) -> Option<SocketAddr> {
-    let line = log.lines().find(|line| line.contains("msg=\"Listening on\""))?;
+    let line = log
+        .lines()
+        .find(|line| line.contains("msg=\"Listening on\""))?;
     let (_, address) = line.split_once("address=")?;
     address.split_whitespace().next()?.parse().ok()
+}
+
+/// Metadata with keys that are no labels. Prometheus drops every target for one label name that it does not take; keys
+/// that the registry refuses are left out.
+fn odd_metadata(server: &Server, port: u16) -> Value {
+    let odd = json!({
+        "build-id": "7", "1st": "one", "gr\u{f6}\u{df}e": "xl", "__address__": "127.0.0.1:1",
+        "__scheme__": "https", "status": "mine", "instance": "mine", "a.b c": "dots", "a_b_c": "legal",
+        "version": "1.0.0", "": "nameless", "quote\"": "\"\\\n",
+    });
+    let mut accepted = serde_json::Map::new();
+    for (key, value) in odd.as_object().unwrap() {
+        let one = json!({
+            "service_name": "probe", "instance_id": "one", "host": "127.0.0.1", "port": port,
+            "metadata": { key.as_str(): value },
+        });
+        if server.post("/v1/discovery/register", &one).status == 200 {
+            accepted.insert(key.clone(), value.clone());
+        }
+    }
+    for key in [
+        "build-id",
+        "1st",
+        "__address__",
+        "status",
+        "instance",
+        "a.b c",
+    ] {
+        assert!(accepted.contains_key(key), "{key} is refused");
+    }
+    Value::Object(accepted)
+}
+
+/// Fast checks for instances of the sources' paths.
+fn fast() -> Setup {
+    Setup::new()
+        .env("WAYPOST__REST__CHECK_INTERVAL_SECONDS", "1")
+        .env("WAYPOST__REST__CHECK_UNHEALTHY_INTERVAL_SECONDS", "1")
+        .env("WAYPOST__REST__CHECK_UNHEALTHY_AFTER", "1")
 }
 
 #[test]
@@ -141,41 +211,20 @@ fn prometheus_scrapes_what_http_service_discovery_gives_it() {
             );
         }
     };
-    let server = Setup::new()
-        .env("WAYPOST__REST__CHECK_INTERVAL_SECONDS", "1")
-        .env("WAYPOST__REST__CHECK_UNHEALTHY_INTERVAL_SECONDS", "1")
-        .env("WAYPOST__REST__CHECK_UNHEALTHY_AFTER", "1")
-        .start();
+    let server = fast().start();
     let good = Target::replying(Reply::Answer(200, "games_played_total 42\n".to_owned()));
     let bad = Target::replying(Reply::Answer(503, String::new()));
-    // Prometheus drops every target for one label name that it does not take.
-    let odd = json!({
-        "build-id": "7", "1st": "one", "gr\u{f6}\u{df}e": "xl", "__address__": "127.0.0.1:1",
-        "__scheme__": "https", "status": "mine", "instance": "mine", "a.b c": "dots", "a_b_c": "legal",
-        "version": "1.0.0", "": "nameless", "quote\"": "\"\\\n",
-    });
-    let mut accepted = serde_json::Map::new();
-    for (key, value) in odd.as_object().unwrap() {
-        let one = json!({
-            "service_name": "probe", "instance_id": "one", "host": "127.0.0.1", "port": good.port(),
-            "metadata": { key.as_str(): value },
-        });
-        if server.post("/v1/discovery/register", &one).status == 200 {
-            accepted.insert(key.clone(), value.clone());
-        }
-    }
-    for key in ["build-id", "1st", "__address__", "status", "instance", "a.b c"] {
-        assert!(accepted.contains_key(key), "{key} is refused");
-    }
     for (id, target, metadata) in [
-        ("game-1", &good, Value::Object(accepted)),
+        ("game-1", &good, odd_metadata(&server, good.port())),
         ("game-2", &bad, json!({})),
     ] {
         let registration = json!({
             "service_name": "game", "instance_id": id, "host": "127.0.0.1", "port": target.port(),
             "health_endpoint": "/metrics", "metadata": metadata,
         });
-        server.post("/v1/discovery/register", &registration).expect(200);
+        server
+            .post("/v1/discovery/register", &registration)
+            .expect(200);
     }
     let folder = tempfile::tempdir().unwrap();
     let url = format!("{}/v1/discovery/services/game/instances", server.url());
@@ -208,23 +257,17 @@ fn prometheus_scrapes_what_http_service_discovery_gives_it() {
     ] {
         assert_eq!(labels[label], value, "{label} in {labels:#}");
     }
-    let up = |id: &str, value: &'static str| {
-        let path = format!("/api/v1/query?query=up%7Binstance%3D%22{id}%22%7D");
-        // A target whose status changed has several series for a while.
-        prometheus.wait(&format!("up of {id} is {value}"), &path, |data| {
-            let mut series = data["result"].as_array()?.iter();
-            series.any(|series| series["value"][1] == value).then_some(())
-        });
-    };
-    up("game-1", "1");
-    up("game-2", "0");
+    prometheus.wait_for_up("game-1", "1");
+    prometheus.wait_for_up("game-2", "0");
     let played = "/api/v1/query?query=games_played_total";
     prometheus.wait("what the target counts is there", played, |data| {
         (data["result"][0]["value"][1] == "42").then_some(())
     });
 
     // Prometheus keeps what it knew while it cannot read an answer; an instance that left must go.
-    server.delete("/v1/discovery/unregister/game/game-2").expect(200);
+    server
+        .delete("/v1/discovery/unregister/game/game-2")
+        .expect(200);
     prometheus.wait("game-2 is forgotten", path, |data| {
         let targets = data["activeTargets"].as_array()?;
         (targets.len() == 1).then_some(())
@@ -262,10 +305,14 @@ fn schemathesis_finds_nothing_in_what_the_openapi_document_promises() {
         Err(why) => return skipped(name, &why),
     };
     // Thousands of made-up instances are registered: nobody is to be asked for their health.
-    let server = Setup::new().env("WAYPOST__HEALTH__ENABLED", "false").start();
+    let server = Setup::new()
+        .env("WAYPOST__HEALTH__ENABLED", "false")
+        .start();
     // Some operations show something only of what is there.
     let found = "/v1/namespaces/svc.internal/services/found/instances/a";
-    server.put(found, &json!({ "address": "127.0.0.1" })).expect(201);
+    server
+        .put(found, &json!({ "address": "127.0.0.1" }))
+        .expect(201);
     let folder = tempfile::tempdir().unwrap();
     let (cases, limit) = if long_forms() {
         (CASES_LONG, SCHEMATHESIS_MAX_LONG)
@@ -273,13 +320,21 @@ fn schemathesis_finds_nothing_in_what_the_openapi_document_promises() {
         (CASES, SCHEMATHESIS_MAX)
     };
     fs::write(folder.path().join("schemathesis.toml"), SCHEMATHESIS_TOML).unwrap();
+    fs::write(folder.path().join("hooks.py"), SCHEMATHESIS_HOOKS).unwrap();
     let mut command = Command::new(program);
     command
         .args(["--no-color", "run", "--workers", "1", "--seed", "1"])
         .args(["--generation-database", "none", "--max-examples", cases])
-        .args(["--continue-on-failure", "--request-timeout", "20", "--suppress-health-check", "all"])
+        .args([
+            "--continue-on-failure",
+            "--request-timeout",
+            "20",
+            "--suppress-health-check",
+            "all",
+        ])
         .arg(format!("{}/openapi.json", server.url()))
         .env("NO_PROXY", "*")
+        .env("PYTHONPATH", folder.path())
         .current_dir(folder.path());
     let mut process = Process::start(&mut command, folder.path().join("schemathesis.log"));
     let status = eventually_within(limit, "schemathesis ends", || {
@@ -290,7 +345,8 @@ fn schemathesis_finds_nothing_in_what_the_openapi_document_promises() {
     let log = process.log();
     let count = log.lines().find_map(|line| {
         let (count, rest) = line.trim().split_once(" generated, ")?;
-        rest.contains("passed").then(|| count.parse::<u32>().unwrap())
+        rest.contains("passed")
+            .then(|| count.parse::<u32>().unwrap())
     });
     assert!(count.is_some_and(|count| count > 500), "{log}");
     server.get("/livez").expect(200);

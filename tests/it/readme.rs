@@ -46,7 +46,11 @@ impl Session {
             .stdout(Stdio::null())
             .stderr(File::create(log).unwrap())
             .process_group(0);
-        for variable in ["WAYPOST_TOKEN", "SERVICE_DISCOVERY_SECRET", "SERVICE_NAMESPACE"] {
+        for variable in [
+            "WAYPOST_TOKEN",
+            "SERVICE_DISCOVERY_SECRET",
+            "SERVICE_NAMESPACE",
+        ] {
             shell.env_remove(variable);
         }
         Self(shell.spawn().unwrap())
@@ -57,7 +61,12 @@ impl Drop for Session {
     fn drop(&mut self) {
         let group = format!("-{}", self.0.id());
         let kill = ["-KILL", "--", &group];
-        drop(Command::new("kill").args(kill).stderr(Stdio::null()).status());
+        drop(
+            Command::new("kill")
+                .args(kill)
+                .stderr(Stdio::null())
+                .status(),
+        );
         drop(self.0.wait());
     }
 }
@@ -65,7 +74,10 @@ impl Drop for Session {
 /// The lines of the `text` block that follows a block, if there is one.
 fn expected_output(markdown: &str, block: &ShellBlock) -> Option<Vec<String>> {
     let after = block.line + block.text.lines().count() + 1;
-    let mut lines = markdown.lines().skip(after).skip_while(|line| line.trim().is_empty());
+    let mut lines = markdown
+        .lines()
+        .skip(after)
+        .skip_while(|line| line.trim().is_empty());
     lines.next().filter(|line| line.trim() == "```text")?;
     let shown = lines.take_while(|line| line.trim() != "```");
     Some(shown.map(loose).filter(|line| !line.is_empty()).collect())
@@ -131,7 +143,9 @@ fn session(markdown: &str) -> Result<(), String> {
     let log = folder.path().join("log");
     let script = script(&blocks, folder.path(), &server.url());
     let mut shell = Session::start(&script, &server, folder.path(), &log);
-    let ended = eventually_within(SESSION_MAX, "the blocks end", || shell.0.try_wait().unwrap());
+    let ended = eventually_within(SESSION_MAX, "the blocks end", || {
+        shell.0.try_wait().unwrap()
+    });
     let outputs: Vec<String> = (0..blocks.len())
         .map(|number| fs::read_to_string(output_of(folder.path(), number)).unwrap_or_default())
         .collect();
@@ -171,7 +185,9 @@ fn the_readme_begins_with_the_command_that_serves_and_names_the_one_that_tests()
         first.starts_with("cargo run --release -- serve"),
         "the first command is {first}"
     );
-    let has_tests = commands.iter().any(|command| command.starts_with("cargo xtask test"));
+    let has_tests = commands
+        .iter()
+        .any(|command| command.starts_with("cargo xtask test"));
     assert!(has_tests, "{commands:#?}");
 }
 
@@ -197,7 +213,10 @@ fn a_block_that_fails_is_noticed() {
 fn a_missing_line_of_output_is_noticed() {
     let found = ["web/a is OUT", "SINCE 0 s ago"].map(str::to_owned);
     let lines = |lines: &[&str]| lines.iter().map(|line| loose(line)).collect::<Vec<_>>();
-    assert_eq!(comes(&lines(&["web/a  is OUT", "...", "SINCE 12 s ago"]), &found), Ok(()));
+    assert_eq!(
+        comes(&lines(&["web/a  is OUT", "...", "SINCE 12 s ago"]), &found),
+        Ok(())
+    );
     assert!(comes(&lines(&["SINCE 12 s ago", "web/a is OUT"]), &found).is_err());
     assert!(comes(&lines(&["web/b is OUT"]), &found).is_err());
 }

@@ -215,7 +215,7 @@ fn becomes_like(server: &Server, path: &str, example: &Value) -> Value {
         let difference = like(example, &found, "answer").err();
         // The test's output is shown when it fails.
         if let Some(why) = difference.as_ref().filter(|why| **why != told) {
-            println!("{why}");
+            eprintln!("{why}");
             told.clone_from(why);
         }
         difference.is_none().then_some(found)
@@ -246,15 +246,9 @@ fn game_service(server: &Server) -> Target {
 fn source_003_registers_beats_and_leaves_with_the_answers_of_its_examples() {
     let server = Server::start();
     let target = Target::start();
-    let registered = server.post(
-        "/v1/discovery/register",
-        &example(REGISTER_003, &target),
-    );
+    let registered = server.post("/v1/discovery/register", &example(REGISTER_003, &target));
     assert_eq!(is_json(registered), example(REGISTERED_003, &target));
-    let beaten = server.post(
-        "/v1/discovery/heartbeat",
-        &example(HEARTBEAT_003, &target),
-    );
+    let beaten = server.post("/v1/discovery/heartbeat", &example(HEARTBEAT_003, &target));
     assert_eq!(is_json(beaten), example(HEARTBEAT_TAKEN_003, &target));
 
     let stored = server.get("/v1/discovery/services/game-service");
@@ -268,10 +262,7 @@ fn source_003_registers_beats_and_leaves_with_the_answers_of_its_examples() {
     );
     let again = server.delete(path).expect(404).json();
     assert_eq!(again["success"], false);
-    let beaten = server.post(
-        "/v1/discovery/heartbeat",
-        &example(HEARTBEAT_003, &target),
-    );
+    let beaten = server.post("/v1/discovery/heartbeat", &example(HEARTBEAT_003, &target));
     let refused = beaten.expect(404).json();
     assert_eq!(refused["success"], false);
     let message = refused["message"].as_str().unwrap();
@@ -378,7 +369,9 @@ fn source_004_registers_and_discovers_as_its_examples_do() {
 
 #[test]
 fn source_004_discovers_in_turns_what_is_healthy_or_was_never_found_wanting() {
-    let server = Setup::new().env("WAYPOST__HEALTH__ENABLED", "false").start();
+    let server = Setup::new()
+        .env("WAYPOST__HEALTH__ENABLED", "false")
+        .start();
     let targets = [Target::start(), Target::start()];
     for target in &targets {
         let registration = example(REGISTER_004, target);
@@ -406,7 +399,14 @@ fn source_004_aggregates_health_as_its_example_does() {
     expected["unhealthy_services"] = json!(0);
     let path = "/service-discovery/health/aggregated";
     let found = becomes_like(&server, path, &expected);
-    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let names = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&found), names(&expected));
     let service = |value: &Value| names(&value["services"]["user-service"]);
     assert_eq!(service(&found), service(&expected));

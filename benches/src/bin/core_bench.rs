@@ -316,7 +316,7 @@ fn lookups(runtime: &Runtime, instances: usize) -> io::Result<()> {
 
 /// About 10,000 changes of weight a second.
 async fn change(registry: Registry, instances: usize, stop: Arc<AtomicBool>) -> io::Result<f64> {
-    let mut changed = 0.0;
+    let mut changed = 0u32;
     let mut number = 0usize;
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     while !stop.load(Ordering::Relaxed) {
@@ -326,13 +326,13 @@ async fn change(registry: Registry, instances: usize, stop: Arc<AtomicBool>) -> 
             number = (number + 7_919) % instances;
             let key = key(number, 5_000)?;
             let mut spec = RegistrationSpec::clone(&*spec(number)?);
-            spec.weight = 2 + u32::try_from(number % 5).unwrap_or_default() + (changed as u32 % 7);
+            spec.weight = 2 + u32::try_from(number % 5).unwrap_or_default() + changed % 7;
             let id = InstanceId::new(key.id.as_str()).map_err(other)?;
             let service = ServiceKey { ..key.service };
             commands.push(Command::Register { service, id, owner: None, spec: Arc::new(spec), defaults: ServiceChange::default() });
         }
         registry.apply(&access(), Command::All(commands)).await.map_err(other)?;
-        changed += 100.0;
+        changed += 100;
     }
-    Ok(changed)
+    Ok(changed.into())
 }

@@ -5,7 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::metrics::METRICS_PREFIX;
 
 /// Base units a histogram or summary may end in (Prometheus, "Metric and label naming").
-const UNITS: [&str; 5] = ["_seconds", "_bytes", "_ratio", "_ratios", "_instances"];
+const UNITS: [&str; 6] = [
+    "_seconds",
+    "_bytes",
+    "_ratio",
+    "_ratios",
+    "_instances",
+    "_batches",
+];
 /// Units that are not base units, so that no name may end in them.
 const WRONG_UNITS: [&str; 16] = [
     "_milliseconds",

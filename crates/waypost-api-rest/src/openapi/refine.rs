@@ -49,15 +49,21 @@ fn add(schemas: &mut Map<String, Value>, name: &str, rules: Value) {
     }
 }
 
-/// An address is one word, or comes in parts; so do ports.
+/// An address is one word, or comes in parts; so do ports. Null says the same as leaving a field out.
 fn registration() -> Value {
-    let one_of = ["address", "ipv4", "ipv6", "hostname"].map(|name| json!({"required": [name]}));
+    let given = |names: &[&str]| {
+        let said = names
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({"not": {"type": "null"}})));
+        json!({"required": names, "properties": said.collect::<Map<String, Value>>()})
+    };
+    let one_of = ["address", "ipv4", "ipv6", "hostname"].map(|name| given(&[name]));
     json!([
         {"anyOf": one_of},
-        {"not": {"required": ["address", "ipv4"]}},
-        {"not": {"required": ["address", "ipv6"]}},
-        {"not": {"required": ["address", "hostname"]}},
-        {"not": {"required": ["port", "ports"]}}
+        {"not": given(&["address", "ipv4"])},
+        {"not": given(&["address", "ipv6"])},
+        {"not": given(&["address", "hostname"])},
+        {"not": given(&["port", "ports"])}
     ])
 }
 

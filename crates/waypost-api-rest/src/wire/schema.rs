@@ -5,6 +5,10 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Schema
 /// An address as a host: the forms the registry takes, a little narrower than the rules it applies.
 const HOST: &str = "^([A-Za-z_][0-9A-Za-z_-]{0,62}(\\.[A-Za-z_][0-9A-Za-z_-]{0,62}){0,2}|((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|::[0-9a-f]{1,4})$";
 
+/// A key of at most 255, then perhaps a value of at most 1,024 without control characters.
+const SERVICE_TAG: &str =
+    "^[^=\\u0000-\\u001f\\u007f-\\u009f]{1,255}(=[^\\u0000-\\u001f\\u007f-\\u009f]{0,1024})?$";
+
 fn word() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
@@ -86,8 +90,8 @@ pub(crate) fn tags() -> Array {
 pub(crate) fn service_tags_or_null() -> Array {
     let tag = word()
         .min_length(Some(1))
-        .max_length(Some(255))
-        .pattern(Some("^[!-<>-~]+(=[ -~]*)?$"));
+        .max_length(Some(1_280))
+        .pattern(Some(SERVICE_TAG));
     ArrayBuilder::new()
         .schema_type(or_null(Type::Array))
         .description(Some("Words, or key=value: at most 30."))
