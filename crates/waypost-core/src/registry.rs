@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::name::{InstanceKey, ServiceKey};
 use crate::ownership::Ownership;
 use crate::projection::Projection;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, resolve_owner};
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
 use crate::timekeeper::{Inbox, Timekeeper};
@@ -186,10 +186,12 @@ impl Registry {
         if applied.outcome == Outcome::Unchanged
             && let Some((service, id, owner)) = renewal
         {
-            // Registering the same again counts as a heartbeat.
-            let view = self.view(access);
-            let key = view.instance(&service, &id, owner.as_ref())?.key().clone();
-            self.heartbeat(access, &key, None, None).await?;
+            // Registering the same again counts as a heartbeat, for those too who may register and not read.
+            let snapshot = self.shared.snapshot.load_full();
+            let state = snapshot.service(&service);
+            if let Some(instance) = resolve_owner(state, &service, &id, owner.as_ref())? {
+                self.heartbeat(access, instance.key(), None, None).await?;
+            }
         }
         Ok(applied)
     }

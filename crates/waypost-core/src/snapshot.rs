@@ -255,14 +255,52 @@ impl Snapshot {
         let mut effects = Effects::default();
         for (object, revision) in phases.into_iter().flatten() {
             snapshot.revision = revision;
-            snapshot.put(&object, at, &mut effects);
+            match object {
+                // What is read is no change: it leaves no edge.
+                Object::Verdict(key, verdict) => snapshot.restore_verdict(&key, &verdict, at),
+                other => snapshot.put(&other, at, &mut effects),
+            }
             effects.touched.clear();
             effects.instances.clear();
         }
         snapshot.revision = loaded.revision;
         snapshot.modified = loaded.revision;
         snapshot.recent = Recent::after(loaded.revision);
+        snapshot.count_as_modified();
         snapshot
+    }
+
+    fn restore_verdict(&mut self, key: &InstanceKey, verdict: &Verdict, at: Timestamp) {
+        let mut effects = Effects::default();
+        self.change_instance(key, at, &mut effects, |instance, revision| {
+            let mut next = instance.clone();
+            next.verdict = verdict.clone();
+            next.judged = revision;
+            next.modified = revision;
+            Some(next)
+        });
+    }
+
+    /// Counts everything as modified now: which removals came after the last write of an object is not known, and an
+    /// answer from before one must not pass for the latest.
+    fn count_as_modified(&mut self) {
+        let revision = self.revision;
+        let names: Vec<NamespaceName> = self.namespaces.keys().cloned().collect();
+        for name in names {
+            let Some(namespace) = self.namespaces.get_mut(&name) else {
+                continue;
+            };
+            let namespace = Arc::make_mut(namespace);
+            namespace.modified = revision;
+            let services: Vec<ServiceName> = namespace.services.keys().cloned().collect();
+            for service in services {
+                if let Some(state) = namespace.services.get_mut(&service) {
+                    let state = Arc::make_mut(state);
+                    state.modified = revision;
+                    state.membership = revision;
+                }
+            }
+        }
     }
 
     /// Takes the signs of life of registrations that another snapshot of the same history knows.
@@ -417,6 +455,10 @@ impl Snapshot {
 
     /// Returns what changed in the scope after a revision, in time that grows with the changes.
     pub fn changed_since(&self, scope: &Scope, since: Revision) -> Changed {
+        if since > self.revision {
+            // Of a future, or of another history: silence would be wrong.
+            return Changed::Resync;
+        }
         let Some(touched) = self.recent.touched_after(since) else {
             return Changed::Resync;
         };

@@ -481,3 +481,67 @@ fn what_an_access_may_not_see_is_not_found_and_what_it_may_only_read_is_denied()
         assert_eq!(beat.kind(), ErrorKind::NotFound);
     });
 }
+
+#[test]
+fn whoever_may_register_and_not_read_renews_by_registering_again() {
+    run(async {
+        let mut harness = harness().await;
+        let grant = waypost_core::Grant {
+            verbs: vec![waypost_core::Verb::Register],
+            namespaces: waypost_core::Pattern::any(),
+            services: waypost_core::Pattern::any(),
+        };
+        let access = waypost_core::Access::granted(
+            "agent",
+            waypost_core::Dialect::Rest,
+            None,
+            Arc::from([grant]),
+        );
+        harness
+            .registry
+            .apply(&access, register("a", leased(80, 10)))
+            .await
+            .unwrap();
+        harness.pass(seconds(8)).await;
+        let again = harness
+            .registry
+            .apply(&access, register("a", leased(80, 10)))
+            .await
+            .unwrap();
+        assert_eq!(again.outcome, Outcome::Unchanged);
+        harness.pass(seconds(8)).await;
+        assert_eq!(harness.rotation(), ["a"]);
+    });
+}
+
+#[test]
+fn an_answer_from_before_a_removal_does_not_pass_for_the_latest_after_a_restart() {
+    run(async {
+        let store = Arc::new(MemoryStore::new(Epoch(1)));
+        let clock = Arc::new(ManualClock::new(START));
+        let harness = Harness::over(store.clone(), clock.clone(), 1).await;
+        harness.apply(register("a", spec(80))).await.unwrap();
+        harness.apply(register("b", reported(81))).await.unwrap();
+        harness
+            .apply(said(key("b"), CheckState::Passing))
+            .await
+            .unwrap();
+        let before = harness
+            .snapshots
+            .latest()
+            .service(&service())
+            .unwrap()
+            .modified();
+        harness.apply(deregister("a")).await.unwrap();
+        harness.stop().await;
+        let harness = Harness::over(store, clock, 2).await;
+        let snapshot = harness.snapshots.latest();
+        let state = snapshot.service(&service()).unwrap();
+        assert!(state.modified() > before && state.membership() > before);
+        assert_eq!(
+            harness.instance("b").unwrap().edges().len(),
+            0,
+            "reading is no change of health"
+        );
+    });
+}
