@@ -135,7 +135,6 @@ fn every_metric_has_prefix_unit_and_help_and_the_promised_ones_are_there() {
         r#"waypost_instances{namespace="svc.internal",service="web",health="Healthy"} 3"#,
         r#"waypost_registrations_total{protocol="discovery"} 1"#,
         r#"waypost_registrations_total{protocol="rest"} 2"#,
-        "waypost_heartbeats_total 1",
         "waypost_namespaces 1",
         "waypost_services 1",
     ] {
@@ -326,7 +325,7 @@ fn the_mode_of_source_004_chooses_the_store() {
 
 #[test]
 fn every_error_of_a_configuration_is_told_at_once_with_its_origin() {
-    let toml = "[http]\nlisten_to = \"127.0.0.1:1\"\nconnections_max = 0\n\n[health]\ninterval_seconds = \"often\"\n\n[helth]\nenabled = true\n";
+    let toml = "[http]\nlisten_to = \"127.0.0.1:1\"\nconnections_max = 0\n\n[health]\njitter_percent = \"often\"\n\n[helth]\nenabled = true\n";
     let output = Setup::new()
         .file(toml)
         .env("WAYPOST__REST__PAGE_SIZE", "5")
@@ -339,7 +338,7 @@ fn every_error_of_a_configuration_is_told_at_once_with_its_origin() {
         "errors:",
         "http.listen_to",
         "waypost.toml:2",
-        "health.interval_seconds",
+        "health.jitter_percent",
         "waypost.toml:6",
         "helth",
         "WAYPOST__REST__PAGE_SIZE",
@@ -366,7 +365,7 @@ fn every_error_of_a_configuration_is_told_at_once_with_its_origin() {
 fn config_show_tells_every_value_with_its_origin_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("waypost.toml");
-    fs::write(&file, "[health]\ninterval_seconds = 7\n").unwrap();
+    fs::write(&file, "[health]\njitter_percent = 7\n").unwrap();
     let show = |form: &str| {
         let mut command = waypost([
             "config",
@@ -396,7 +395,7 @@ fn config_show_tells_every_value_with_its_origin_and_no_secret() {
     for (key, value, origin) in [
         ("http.listen", json!("127.0.0.1:4000"), "--http".to_owned()),
         (
-            "health.interval_seconds",
+            "health.jitter_percent",
             json!(7),
             format!("{}:2", file.display()),
         ),
@@ -410,7 +409,11 @@ fn config_show_tells_every_value_with_its_origin_and_no_secret() {
             json!("***"),
             "SERVICE_DISCOVERY_SECRET".to_owned(),
         ),
-        ("health.timeout_seconds", json!(5), "default".to_owned()),
+        (
+            "health.startup_spread_seconds",
+            json!(5),
+            "default".to_owned(),
+        ),
     ] {
         assert_eq!(row(key)["value"], value, "{key}");
         assert_eq!(row(key)["origin"], origin, "{key}");

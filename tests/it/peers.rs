@@ -125,16 +125,17 @@ impl Prometheus {
         Self { process, address }
     }
 
-    fn get(&self, path: &str) -> Value {
+    /// Asks the API; it answers 503 until it has read its files.
+    fn get(&self, path: &str) -> Option<Value> {
         let mut connection = Connection::open(self.address).unwrap();
         let answer = connection.request("GET", path, &[], b"").unwrap();
-        answer.json()
+        answer.is_success().then(|| answer.json())
     }
 
     /// Waits until the API shows what is looked for.
     fn wait<T>(&self, description: &str, path: &str, look: impl Fn(&Value) -> Option<T>) -> T {
         eventually_within(PROMETHEUS_PATIENCE, description, || {
-            look(&self.get(path)["data"])
+            look(&self.get(path)?["data"])
         })
     }
 }
