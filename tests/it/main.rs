@@ -15,7 +15,10 @@
 #[allow(dead_code, reason = "the shim can do more than this crate asks of it")]
 #[path = "../shim/record.rs"]
 mod record;
-#[allow(dead_code, reason = "the long forms and peers are not asked for by every build")]
+#[allow(
+    dead_code,
+    reason = "the long forms and peers are not asked for by every build"
+)]
 #[path = "../shim/skips.rs"]
 mod skips;
 

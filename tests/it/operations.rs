@@ -464,6 +464,7 @@ fn no_secret_appears_in_logs_metrics_or_answers() {
     };
     register(&secret).expect(200);
     let refused = register(wrong).expect(401);
+    server.get("/metrics").expect(401);
     let metrics = server.request("GET", "/metrics", &[("Authorization", &secret)], b"");
     let read = with_token(&server, "GET", "/v1/explain/web/a", SECRET);
     let log = server.log();

@@ -13,9 +13,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use waypost_benches::{Arguments, Histogram, Stopwatch, print_figure, print_rate};
 use waypost_core::{
-    Access, Addresses, Attributes, Command, Dialect, Epoch, InstanceId, InstanceKey, Lease, LeaseStart, MemoryJournal,
-    MemoryStore, Opened, Parts, Policy, Registry, RegistrationSpec, ServiceChange, ServiceKey, Snapshots, SoleOwner,
-    Store, SystemClock, Tags, random_seeds,
+    Access, Addresses, Attributes, Command, Dialect, Epoch, InstanceId, InstanceKey, Lease,
+    LeaseStart, MemoryJournal, MemoryStore, Opened, Parts, Policy, RegistrationSpec, Registry,
+    ServiceChange, ServiceKey, Snapshots, SoleOwner, Store, SystemClock, Tags, random_seeds,
 };
 use waypost_store_sqlite::{SqliteConfig, SqliteStore};
 
@@ -30,11 +30,19 @@ fn main() -> io::Result<()> {
     let folder: PathBuf = arguments.require("dir")?;
     let quick = arguments.take::<u8>("quick")?.unwrap_or(0) > 0;
     arguments.finish()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let seconds = if quick { 1.0 } else { 4.0 };
     bytes_per_instance(&runtime)?;
     for writers in [1, 64] {
-        durable(&runtime, &folder.join(format!("writers-{writers}")), writers, seconds)?;
+        durable(
+            &runtime,
+            &folder.join(format!("writers-{writers}")),
+            writers,
+            seconds,
+        )?;
     }
     if !quick {
         million(&runtime, &folder.join("million"))?;
@@ -64,28 +72,49 @@ fn open(runtime: &Runtime, store: Arc<dyn Store>) -> io::Result<Running> {
         policy: Policy::default(),
         seeds: random_seeds(),
     };
-    let Opened { registry, writer, snapshots, .. } = runtime.block_on(Registry::open(parts)).map_err(other)?;
+    let Opened {
+        registry,
+        writer,
+        snapshots,
+        ..
+    } = runtime.block_on(Registry::open(parts)).map_err(other)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let writer = std::thread::spawn(move || {
-        let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let own = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         own.block_on(writer.run(async move {
             drop(stopped.await);
         }));
         Ok(())
     });
-    Ok(Running { registry, snapshots, stop, writer })
+    Ok(Running {
+        registry,
+        snapshots,
+        stop,
+        writer,
+    })
 }
 
 impl Running {
     fn close(self) -> io::Result<()> {
-        self.stop.send(()).map_err(|()| other("the writer has ended"))?;
-        self.writer.join().map_err(|_| other("the writer panicked"))?
+        self.stop
+            .send(())
+            .map_err(|()| other("the writer has ended"))?;
+        self.writer
+            .join()
+            .map_err(|_| other("the writer panicked"))?
     }
 }
 
 fn sqlite(folder: &Path) -> io::Result<Arc<SqliteStore>> {
-    let config = SqliteConfig { data_dir: folder.to_owned(), ..SqliteConfig::default() };
-    Ok(Arc::new(SqliteStore::open(&config, Arc::new(SystemClock::new())).map_err(other)?))
+    let config = SqliteConfig {
+        data_dir: folder.to_owned(),
+        ..SqliteConfig::default()
+    };
+    Ok(Arc::new(
+        SqliteStore::open(&config, Arc::new(SystemClock::new())).map_err(other)?,
+    ))
 }
 
 fn access() -> Access {
@@ -99,14 +128,28 @@ fn key(number: usize, services: usize) -> io::Result<InstanceKey> {
 
 /// An instance as fleets have them: one port, four attributes, two tags, a lease.
 fn spec(number: usize) -> io::Result<Arc<RegistrationSpec>> {
-    let address = format!("10.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255);
+    let address = format!(
+        "10.{}.{}.{}",
+        number >> 16 & 255,
+        number >> 8 & 255,
+        number & 255
+    );
     let addresses = Addresses::parse("host", &address).map_err(other)?;
     let host = format!("node-{}", number % 500);
-    let attributes = [("version", "1.4.2"), ("environment", "production"), ("host", &host), ("team", "payments")];
+    let attributes = [
+        ("version", "1.4.2"),
+        ("environment", "production"),
+        ("host", &host),
+        ("team", "payments"),
+    ];
     Ok(Arc::new(RegistrationSpec {
         attributes: Attributes::new(attributes).map_err(other)?,
         tags: Tags::new(["api", "web"]).map_err(other)?,
-        lease: Some(Lease { seconds: 3_600, start: LeaseStart::Registration, renewed_by_checks: false }),
+        lease: Some(Lease {
+            seconds: 3_600,
+            start: LeaseStart::Registration,
+            renewed_by_checks: false,
+        }),
         ..RegistrationSpec::new(addresses, 8_080, Dialect::Rest)
     }))
 }
@@ -114,14 +157,24 @@ fn spec(number: usize) -> io::Result<Arc<RegistrationSpec>> {
 fn register(number: usize, services: usize) -> io::Result<Command> {
     let key = key(number, services)?;
     let (service, id) = (key.service, key.id);
-    Ok(Command::Register { service, id, owner: None, spec: spec(number)?, defaults: ServiceChange::default() })
+    Ok(Command::Register {
+        service,
+        id,
+        owner: None,
+        spec: spec(number)?,
+        defaults: ServiceChange::default(),
+    })
 }
 
 async fn fill(registry: &Registry, instances: usize, services: usize) -> io::Result<()> {
     for start in (0..instances).step_by(1_000) {
-        let commands: io::Result<Vec<Command>> =
-            (start..(start + 1_000).min(instances)).map(|number| register(number, services)).collect();
-        registry.apply(&access(), Command::All(commands?)).await.map_err(other)?;
+        let commands: io::Result<Vec<Command>> = (start..(start + 1_000).min(instances))
+            .map(|number| register(number, services))
+            .collect();
+        registry
+            .apply(&access(), Command::All(commands?))
+            .await
+            .map_err(other)?;
     }
     Ok(())
 }
@@ -133,7 +186,10 @@ async fn one_by_one(registry: &Registry) -> io::Result<()> {
         let registry = registry.clone();
         tasks.spawn(async move {
             for number in (1_000 + writer..INSTANCES).step_by(64) {
-                registry.apply(&access(), register(number, SERVICES)?).await.map_err(other)?;
+                registry
+                    .apply(&access(), register(number, SERVICES)?)
+                    .await
+                    .map_err(other)?;
             }
             Ok::<(), io::Error>(())
         });
@@ -162,7 +218,9 @@ struct Sink {
 }
 
 impl Store for Sink {
-    fn load(&self) -> waypost_core::BoxFuture<'_, Result<waypost_core::Loaded, waypost_core::StoreError>> {
+    fn load(
+        &self,
+    ) -> waypost_core::BoxFuture<'_, Result<waypost_core::Loaded, waypost_core::StoreError>> {
         Box::pin(async {
             Ok(waypost_core::Loaded {
                 epoch: Epoch(1),
@@ -176,9 +234,13 @@ impl Store for Sink {
     fn commit(
         &self,
         batches: Vec<waypost_core::Batch>,
-    ) -> waypost_core::BoxFuture<'_, Vec<Result<waypost_core::Revision, waypost_core::CommitError>>> {
+    ) -> waypost_core::BoxFuture<'_, Vec<Result<waypost_core::Revision, waypost_core::CommitError>>>
+    {
         Box::pin(async move {
-            let mut revision = self.revision.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut revision = self
+                .revision
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             let numbered: Vec<_> = batches
                 .into_iter()
                 .map(|batch| {
@@ -195,7 +257,10 @@ impl Store for Sink {
     fn changes(
         &self,
         after: waypost_core::Revision,
-    ) -> waypost_core::BoxFuture<'_, Result<Box<dyn waypost_core::ChangeStream>, waypost_core::Compacted>> {
+    ) -> waypost_core::BoxFuture<
+        '_,
+        Result<Box<dyn waypost_core::ChangeStream>, waypost_core::Compacted>,
+    > {
         Box::pin(async move { self.log.read_after(after) })
     }
 }
@@ -203,13 +268,24 @@ impl Store for Sink {
 #[expect(clippy::cast_precision_loss, reason = "figures")]
 fn bytes_per_instance(runtime: &Runtime) -> io::Result<()> {
     let log = waypost_core::CommitLog::new(waypost_core::Revision::ZERO, 2_048);
-    let running = open(runtime, Arc::new(Sink { revision: std::sync::Mutex::new(0), log }))?;
+    let running = open(
+        runtime,
+        Arc::new(Sink {
+            revision: std::sync::Mutex::new(0),
+            log,
+        }),
+    )?;
     runtime.block_on(fill(&running.registry, 1_000, SERVICES))?;
     let before = resident_bytes()?;
     runtime.block_on(one_by_one(&running.registry))?;
     let after = resident_bytes()?;
     let each = (after - before) / (INSTANCES - 1_000) as f64;
-    print_figure("bytes per instance in the core, 100,000 instances", each, "B", "goal <= 512; RSS difference")?;
+    print_figure(
+        "bytes per instance in the core, 100,000 instances",
+        each,
+        "B",
+        "goal <= 512; RSS difference",
+    )?;
     heartbeats(runtime, &running)?;
     running.close()
 }
@@ -217,15 +293,25 @@ fn bytes_per_instance(runtime: &Runtime) -> io::Result<()> {
 #[expect(clippy::cast_precision_loss, reason = "figures")]
 fn heartbeats(runtime: &Runtime, running: &Running) -> io::Result<()> {
     let count = 2_000_000usize;
-    let keys: io::Result<Vec<InstanceKey>> = (0..INSTANCES).map(|number| key(number, SERVICES)).collect();
+    let keys: io::Result<Vec<InstanceKey>> =
+        (0..INSTANCES).map(|number| key(number, SERVICES)).collect();
     let keys = keys?;
-    for (name, spread) in [("core heartbeat, 100 instances", 100), ("core heartbeat, 100,000 instances", INSTANCES)] {
+    for (name, spread) in [
+        ("core heartbeat, 100 instances", 100),
+        ("core heartbeat, 100,000 instances", INSTANCES),
+    ] {
         let access = access();
         let stopwatch = Stopwatch::start();
         runtime.block_on(async {
             for number in 0..count {
-                let key = keys.get(number * 7_919 % spread).ok_or_else(|| other("no such key"))?;
-                running.registry.heartbeat(&access, key, None, None).await.map_err(other)?;
+                let key = keys
+                    .get(number * 7_919 % spread)
+                    .ok_or_else(|| other("no such key"))?;
+                running
+                    .registry
+                    .heartbeat(&access, key, None, None)
+                    .await
+                    .map_err(other)?;
             }
             Ok::<(), io::Error>(())
         })?;
@@ -243,7 +329,12 @@ fn durable(runtime: &Runtime, folder: &Path, writers: usize, seconds: f64) -> io
     let times = runtime.block_on(async {
         let mut tasks = JoinSet::new();
         for writer in 0..writers {
-            tasks.spawn(write(running.registry.clone(), writer, writers, Arc::clone(&stop)));
+            tasks.spawn(write(
+                running.registry.clone(),
+                writer,
+                writers,
+                Arc::clone(&stop),
+            ));
         }
         tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
         stop.store(true, Ordering::Relaxed);
@@ -255,10 +346,19 @@ fn durable(runtime: &Runtime, folder: &Path, writers: usize, seconds: f64) -> io
     })?;
     let elapsed = stopwatch.elapsed();
     running.close()?;
-    print_rate(&format!("durable registrations in the core, {writers} writers"), &times, elapsed)
+    print_rate(
+        &format!("durable registrations in the core, {writers} writers"),
+        &times,
+        elapsed,
+    )
 }
 
-async fn write(registry: Registry, writer: usize, writers: usize, stop: Arc<AtomicBool>) -> io::Result<Histogram> {
+async fn write(
+    registry: Registry,
+    writer: usize,
+    writers: usize,
+    stop: Arc<AtomicBool>,
+) -> io::Result<Histogram> {
     let mut times = Histogram::default();
     let access = access();
     let mut number = SERVICES + writer;
@@ -280,9 +380,19 @@ fn million(runtime: &Runtime, folder: &Path) -> io::Result<()> {
     running.close()?;
     let stopwatch = Stopwatch::start();
     let running = open(runtime, sqlite(folder)?)?;
-    print_figure("cold start, 1,000,000 instances", stopwatch.elapsed().as_secs_f64(), "s", "goal <= 5")?;
+    print_figure(
+        "cold start, 1,000,000 instances",
+        stopwatch.elapsed().as_secs_f64(),
+        "s",
+        "goal <= 5",
+    )?;
     let mebibytes = resident_bytes()? / (1_024.0 * 1_024.0);
-    print_figure("resident, 1,000,000 instances, core and SQLite", mebibytes, "MiB", "goal <= 700; the whole process, after everything before")?;
+    print_figure(
+        "resident, 1,000,000 instances, core and SQLite",
+        mebibytes,
+        "MiB",
+        "goal <= 700; the whole process, after everything before",
+    )?;
     running.close()?;
     lookups(runtime, instances)
 }
@@ -291,16 +401,26 @@ fn lookups(runtime: &Runtime, instances: usize) -> io::Result<()> {
     let running = open(runtime, Arc::new(MemoryStore::new(Epoch(1))))?;
     runtime.block_on(fill(&running.registry, instances, 5_000))?;
     let stop = Arc::new(AtomicBool::new(false));
-    let changes = runtime.spawn(change(running.registry.clone(), instances, Arc::clone(&stop)));
-    let names: Vec<String> = (0..5_000).map(|number| format!("service-{number}")).collect();
+    let changes = runtime.spawn(change(
+        running.registry.clone(),
+        instances,
+        Arc::clone(&stop),
+    ));
+    let names: Vec<String> = (0..5_000)
+        .map(|number| format!("service-{number}"))
+        .collect();
     let mut times = Histogram::default();
     let whole = Stopwatch::start();
     let mut served = 0usize;
     for number in 0..400_000usize {
-        let name = names.get(number * 7_919 % names.len()).ok_or_else(|| other("no such name"))?;
+        let name = names
+            .get(number * 7_919 % names.len())
+            .ok_or_else(|| other("no such name"))?;
         let one = Stopwatch::start();
         let snapshot = running.snapshots.latest();
-        let state = snapshot.service_named("svc.internal", name).ok_or_else(|| other("no such service"))?;
+        let state = snapshot
+            .service_named("svc.internal", name)
+            .ok_or_else(|| other("no such service"))?;
         let chosen = state.rotation().instances();
         served += usize::from(chosen.get(number % chosen.len().max(1)).is_some());
         times.add(one.elapsed());
@@ -308,9 +428,22 @@ fn lookups(runtime: &Runtime, instances: usize) -> io::Result<()> {
     let elapsed = whole.elapsed();
     stop.store(true, Ordering::Relaxed);
     let changed = runtime.block_on(changes).map_err(other)??;
-    let note = format!("{served} served beside {:.0} changes/s; goal p50 <= 1, p99 <= 4", changed / elapsed.as_secs_f64());
-    print_figure("look-up p50, 1,000,000 instances in 5,000 services", times.quantile(0.5).as_secs_f64() * 1e6, "us", &note)?;
-    print_figure("look-up p99, 1,000,000 instances in 5,000 services", times.quantile(0.99).as_secs_f64() * 1e6, "us", &note)?;
+    let note = format!(
+        "{served} served beside {:.0} changes/s; goal p50 <= 1, p99 <= 4",
+        changed / elapsed.as_secs_f64()
+    );
+    print_figure(
+        "look-up p50, 1,000,000 instances in 5,000 services",
+        times.quantile(0.5).as_secs_f64() * 1e6,
+        "us",
+        &note,
+    )?;
+    print_figure(
+        "look-up p99, 1,000,000 instances in 5,000 services",
+        times.quantile(0.99).as_secs_f64() * 1e6,
+        "us",
+        &note,
+    )?;
     running.close()
 }
 
@@ -329,9 +462,18 @@ async fn change(registry: Registry, instances: usize, stop: Arc<AtomicBool>) -> 
             spec.weight = 2 + u32::try_from(number % 5).unwrap_or_default() + changed % 7;
             let id = InstanceId::new(key.id.as_str()).map_err(other)?;
             let service = ServiceKey { ..key.service };
-            commands.push(Command::Register { service, id, owner: None, spec: Arc::new(spec), defaults: ServiceChange::default() });
+            commands.push(Command::Register {
+                service,
+                id,
+                owner: None,
+                spec: Arc::new(spec),
+                defaults: ServiceChange::default(),
+            });
         }
-        registry.apply(&access(), Command::All(commands)).await.map_err(other)?;
+        registry
+            .apply(&access(), Command::All(commands))
+            .await
+            .map_err(other)?;
         changed += 100;
     }
     Ok(changed.into())

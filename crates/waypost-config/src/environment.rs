@@ -23,7 +23,10 @@ const FILE_SUFFIX: &str = "_FILE";
 pub struct Environment(Vec<(OsString, OsString)>);
 
 /// Reads the environment of the process. This is the only place that does.
-#[expect(clippy::disallowed_methods, reason = "this crate is where the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this crate is where the environment is read"
+)]
 pub fn process_environment() -> Environment {
     Environment(std::env::vars_os().collect())
 }

@@ -113,7 +113,11 @@ impl Metrics {
             "Instances removed, by reason",
             this.deregistrations,
         );
-        registry.register("heartbeats", "Heartbeats accepted", this.heartbeats);
+        registry.register(
+            "heartbeats",
+            "Leases renewed by heartbeats, and by passing checks where a lease says so",
+            this.heartbeats,
+        );
         registry.register(
             "health_transitions",
             "Changes of an instance's health",

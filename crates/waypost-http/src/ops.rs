@@ -11,6 +11,7 @@ use crate::exposition::{
     OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE, accepts_openmetrics, openmetrics_to_text,
 };
 use crate::head::RequestHead;
+use crate::rejection::Rejection;
 use crate::router::Router;
 
 /// One named condition of readiness.
@@ -64,6 +65,8 @@ pub struct Ops {
     pub ready: Arc<dyn Fn() -> ReadyReport + Send + Sync>,
     /// The metrics as OpenMetrics text, as `prometheus_client` encodes them.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Says whether the request may see the metrics, which name services.
+    pub may_read: Arc<dyn Fn(&RequestHead) -> bool + Send + Sync>,
 }
 
 impl std::fmt::Debug for Ops {
@@ -72,17 +75,24 @@ impl std::fmt::Debug for Ops {
     }
 }
 
-/// Makes the routes `/livez`, `/readyz` and `/metrics`, which need no credentials.
+/// Makes the routes `/livez` and `/readyz`, which need no credentials, and `/metrics`.
 #[must_use]
 pub fn ops_routes(ops: Ops) -> Router {
-    let Ops { ready, metrics } = ops;
+    let Ops {
+        ready,
+        metrics,
+        may_read,
+    } = ops;
     Router::new()
         .get_sync("/livez", |_| uncached(text(StatusCode::OK, "ok\n")))
         .get_sync("/readyz", move |head| uncached(readiness(head, &ready())))
-        .get_sync("/metrics", move |head| {
-            uncached(exposition(head, &metrics()))
-        })
         .open()
+        .get_sync("/metrics", move |head| match may_read(head) {
+            true => uncached(exposition(head, &metrics())),
+            false => head.reject(&Rejection::Unauthenticated {
+                reason: "the metrics name services: send the header Authorization: Bearer <token>",
+            }),
+        })
 }
 
 fn uncached(mut response: Response) -> Response {

@@ -63,13 +63,25 @@ fn aliases() -> Vec<Alias> {
     let mut aliases = vec![
         Alias::of("SERVICE_DISCOVERY_SECRET", "access.shared_secret"),
         Alias::of("SERVICE_NAMESPACE", "rest.default_namespace"),
-        Alias::of("SERVICE_DISCOVERY_HEALTH_CHECK_INTERVAL", "rest.check_interval_seconds"),
-        Alias::of("SERVICE_DISCOVERY_HEALTH_CHECK_TIMEOUT", "rest.check_timeout_seconds"),
-        Alias::of("SERVICE_DISCOVERY_SERVICE_TTL", "rest.service_discovery_lease_seconds"),
+        Alias::of(
+            "SERVICE_DISCOVERY_HEALTH_CHECK_INTERVAL",
+            "rest.check_interval_seconds",
+        ),
+        Alias::of(
+            "SERVICE_DISCOVERY_HEALTH_CHECK_TIMEOUT",
+            "rest.check_timeout_seconds",
+        ),
+        Alias::of(
+            "SERVICE_DISCOVERY_SERVICE_TTL",
+            "rest.service_discovery_lease_seconds",
+        ),
         Alias::converted("SERVICE_DISCOVERY_MODE", "core.store", |mode| match mode {
             "memory_only" => Ok("memory".to_owned()),
             "hybrid" => Ok("sqlite".to_owned()),
-            "redis_backed" => Err("redis_backed is not there yet: use hybrid (durable, embedded) or memory_only".to_owned()),
+            "redis_backed" => Err(
+                "redis_backed is not there yet: use hybrid (durable, embedded) or memory_only"
+                    .to_owned(),
+            ),
             _ => Err("must be hybrid or memory_only".to_owned()),
         }),
     ];
@@ -90,7 +102,12 @@ fn aliases() -> Vec<Alias> {
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct SettingArguments {
     /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE", env = "WAYPOST_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "WAYPOST_CONFIG",
+        hide_env_values = true
+    )]
     config: Option<std::path::PathBuf>,
 
     /// Address of the HTTP listener [default: 127.0.0.1:3004]

@@ -53,10 +53,19 @@ fn main() -> ExitCode {
 }
 
 fn run_client(command: ClientCommand, global: &GlobalOptions) -> Exit {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(waypost_cli::run_on_stdio(command, global, Arguments::command())),
-        Err(error) => serve::fail(&format!("the runtime cannot be started: {error}"), Exit::Failure),
+        Ok(runtime) => runtime.block_on(waypost_cli::run_on_stdio(
+            command,
+            global,
+            Arguments::command(),
+        )),
+        Err(error) => serve::fail(
+            &format!("the runtime cannot be started: {error}"),
+            Exit::Failure,
+        ),
     }
 }
 

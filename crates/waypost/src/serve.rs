@@ -22,9 +22,17 @@ pub(crate) fn serve(settings: &SettingArguments) -> Exit {
     for variable in loaded.accepted() {
         tracing::info!(variable = %variable, "the variable is known, but nothing uses it yet");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("the runtime cannot be started: {error}"), Exit::Failure),
+        Err(error) => {
+            return fail(
+                &format!("the runtime cannot be started: {error}"),
+                Exit::Failure,
+            );
+        }
     };
     let ended = runtime.block_on(run(&loaded));
     // Nothing of value is left: what still runs only waits.
@@ -37,7 +45,8 @@ pub(crate) fn serve(settings: &SettingArguments) -> Exit {
 }
 
 async fn run(loaded: &Loaded<Config>) -> Result<(), ServeError> {
-    let failed = |error: std::io::Error| ServeError::Failed(format!("signals cannot be received: {error}"));
+    let failed =
+        |error: std::io::Error| ServeError::Failed(format!("signals cannot be received: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let waypost = wire::open(loaded).await?;
@@ -60,12 +69,23 @@ fn greet(loaded: &Loaded<Config>, waypost: &Waypost) {
     let url = format!("http://{address}");
     let config = &loaded.value;
     let kept = match config.core.store {
-        StoreKind::Sqlite => format!("{} (SQLite, durable)", config.store_sqlite.data_dir.display()),
+        StoreKind::Sqlite => format!(
+            "{} (SQLite, durable)",
+            config.store_sqlite.data_dir.display()
+        ),
         StoreKind::Memory => "memory only: everything is gone when this process ends".to_owned(),
     };
-    let access = if waypost.needs_credentials() { "a token is needed" } else { "open to everybody on this machine" };
+    let access = if waypost.needs_credentials() {
+        "a token is needed"
+    } else {
+        "open to everybody on this machine"
+    };
     let mut out = std::io::stdout().lock();
-    let server = if address.port() == 3_004 { String::new() } else { format!("--server {url} ") };
+    let server = if address.port() == 3_004 {
+        String::new()
+    } else {
+        format!("--server {url} ")
+    };
     let text = format!(
         "waypost {version} (pid {pid})\n  \
          registry   {url}  (docs {url}/docs, metrics {url}/metrics)\n  \
@@ -95,6 +115,10 @@ pub(crate) fn show(settings: &SettingArguments, output: OutputFormat) -> Exit {
 
 /// Says on standard error why it ends.
 pub(crate) fn fail(why: &str, exit: Exit) -> Exit {
-    drop(writeln!(std::io::stderr().lock(), "waypost: {}", why.trim_end()));
+    drop(writeln!(
+        std::io::stderr().lock(),
+        "waypost: {}",
+        why.trim_end()
+    ));
     exit
 }

@@ -12,12 +12,14 @@ use waypost_access::{Authenticator, ServerKey};
 use waypost_api_rest::{RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
-    Clock, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy, Registry, Snapshots, SoleOwner, Store,
-    SystemClock, random_seeds,
+    Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy, Registry,
+    Snapshots, SoleOwner, Store, SystemClock, random_seeds,
 };
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::Checker;
-use waypost_http::{Condition, HttpMetrics, Ops, ReadyReport, Router, Server, Service, ops_routes};
+use waypost_http::{
+    Condition, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server, Service, ops_routes,
+};
 use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
 
@@ -84,28 +86,21 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let authenticator = Authenticator::new(&config.access, storage.server_key, on_loopback)
         .map_err(|error| ServeError::Usage(format!("access.{error}")))?;
     let authenticator = Arc::new(authenticator);
-    let parts = Parts {
-        store: storage.store,
-        journal: storage.journal,
-        clock,
-        ownership: Arc::new(SoleOwner),
-        projections: Vec::new(),
-        policy: Policy {
-            implied: config.core.implied,
-            instances_per_service_max: config.core.instances_per_service_max,
-        },
-        seeds: random_seeds(),
-    };
-    let Opened { registry, writer, timekeeper, snapshots, quarantined } =
-        Registry::open(parts).await.map_err(failed)?;
+    let parts = parts(config, storage.store, storage.journal, clock);
+    let Opened {
+        registry,
+        writer,
+        timekeeper,
+        snapshots,
+        quarantined,
+    } = Registry::open(parts).await.map_err(failed)?;
     for name in &quarantined {
         tracing::error!(object = %name, "damaged in the store and set aside");
     }
-    let mut metrics = waypost_telemetry::new_registry(BuildLabels {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: option_env!("WAYPOST_COMMIT").unwrap_or("unknown").to_owned(),
-    });
-    registry.metrics().register(&mut metrics, &registry, &snapshots);
+    let mut metrics = waypost_telemetry::new_registry(build_labels());
+    registry
+        .metrics()
+        .register(&mut metrics, &registry, &snapshots);
     let http_metrics = HttpMetrics::register(&mut metrics);
     let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
     let rest = RestContext {
@@ -116,7 +111,13 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         metrics: RestMetrics::register(&mut metrics),
     };
     let draining = Arc::new(AtomicBool::new(false));
-    let ops = ops(&registry, Arc::clone(&draining), quarantined.len(), metrics);
+    let ops = ops(
+        &registry,
+        &authenticator,
+        Arc::clone(&draining),
+        quarantined.len(),
+        metrics,
+    );
     let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
     let (stop_writer, stopped) = watch::channel(false);
@@ -132,6 +133,35 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
     })
+}
+
+fn parts(
+    config: &Config,
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+) -> Parts {
+    Parts {
+        store,
+        journal,
+        clock,
+        ownership: Arc::new(SoleOwner),
+        projections: Vec::new(),
+        policy: Policy {
+            implied: config.core.implied,
+            instances_per_service_max: config.core.instances_per_service_max,
+        },
+        seeds: random_seeds(),
+    }
+}
+
+fn build_labels() -> BuildLabels {
+    BuildLabels {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("WAYPOST_COMMIT")
+            .unwrap_or("unknown")
+            .to_owned(),
+    }
 }
 
 /// Rules between settings, all reported at once.
@@ -167,7 +197,8 @@ fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, Serv
             let store = Arc::new(SqliteStore::open(settings, Arc::clone(clock)).map_err(failed)?);
             let journal = SqliteJournal::open(settings, Arc::clone(clock)).map_err(failed)?;
             // The store has made and locked the directory.
-            let server_key = ServerKey::load_or_create(&settings.data_dir.join("server.key")).map_err(failed)?;
+            let server_key =
+                ServerKey::load_or_create(&settings.data_dir.join("server.key")).map_err(failed)?;
             Ok(Storage {
                 store: Arc::clone(&store) as Arc<dyn Store>,
                 journal: Arc::new(journal),
@@ -178,7 +209,10 @@ fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, Serv
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "half of the random bits are wanted")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "half of the random bits are wanted"
+)]
 fn random_epoch() -> u64 {
     random_seeds()().0 as u64
 }
@@ -205,6 +239,7 @@ fn checker(
 
 fn ops(
     registry: &Registry,
+    authenticator: &Arc<Authenticator>,
     draining: Arc<AtomicBool>,
     quarantined: usize,
     metrics: prometheus_client::registry::Registry,
@@ -223,22 +258,45 @@ fn ops(
         let damaged = match quarantined {
             0 => Condition::ok("store-intact"),
             // Everything else is served: readiness stays, the name says what was found.
-            count => Condition::ok(format!("store-intact except {count} damaged objects, see the log")),
+            count => Condition::ok(format!(
+                "store-intact except {count} damaged objects, see the log"
+            )),
         };
-        ReadyReport { conditions: vec![serving, writes, damaged] }
+        ReadyReport {
+            conditions: vec![serving, writes, damaged],
+        }
     };
-    ops_routes(Ops { ready: Arc::new(ready), metrics: Arc::new(move || waypost_telemetry::encode(&metrics)) })
+    let authenticator = Arc::clone(authenticator);
+    let may_read = move |head: &RequestHead| {
+        let peer = head.peer().ip();
+        let access = authenticator.authenticate(head.bearer(), peer, Dialect::Rest, true);
+        access.is_ok()
+    };
+    ops_routes(Ops {
+        ready: Arc::new(ready),
+        metrics: Arc::new(move || waypost_telemetry::encode(&metrics)),
+        may_read: Arc::new(may_read),
+    })
 }
 
 /// The writer has a thread of its own, since a commit blocks for as long as the disk takes.
-fn spawn_writer(writer: waypost_core::Writer, mut stopped: watch::Receiver<bool>) -> Result<JoinHandle<()>, ServeError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+fn spawn_writer(
+    writer: waypost_core::Writer,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(failed)?;
     let work = move || {
         runtime.block_on(writer.run(async move {
             drop(stopped.wait_for(|stop| *stop).await);
         }));
     };
-    std::thread::Builder::new().name("waypost-writer".to_owned()).spawn(work).map_err(failed)
+    std::thread::Builder::new()
+        .name("waypost-writer".to_owned())
+        .spawn(work)
+        .map_err(failed)
 }
 
 impl Waypost {

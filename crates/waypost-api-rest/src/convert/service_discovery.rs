@@ -122,7 +122,8 @@ pub(crate) fn counts<'a>(states: impl Iterator<Item = &'a ServiceState>) -> Coun
         total += 1;
         healthy += usize::from(is_healthy(state));
     }
-    let overall_status = if healthy == total {
+    // Source 004 shows four healthy services of five, twice, and calls that "healthy".
+    let overall_status = if healthy * 5 >= total * 4 {
         Overall::Healthy
     } else if healthy > 0 {
         Overall::Degraded

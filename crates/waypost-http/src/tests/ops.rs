@@ -15,6 +15,7 @@ const EXPOSITION: &str = "# HELP waypost_build The build.\n# TYPE waypost_build 
 fn ops(is_draining: &Arc<AtomicBool>) -> Ops {
     let is_draining = Arc::clone(is_draining);
     Ops {
+        may_read: Arc::new(|head| head.bearer() != Some("wrong")),
         ready: Arc::new(move || {
             let draining = if is_draining.load(Relaxed) {
                 Condition::failed("not-draining", "the server is shutting down")
@@ -51,14 +52,24 @@ async fn readiness_follows_its_conditions_and_liveness_does_not() {
 }
 
 #[test]
-fn the_ops_routes_are_open() {
+fn only_the_routes_about_life_and_readiness_are_open() {
     let routes = ops_routes(ops(&Arc::default())).routes();
-    assert_eq!(routes.len(), 3);
-    assert!(
-        routes
-            .iter()
-            .all(|route| route.is_open && route.method == "GET")
+    let open: Vec<(&str, bool)> = routes
+        .iter()
+        .map(|route| (route.pattern.as_str(), route.is_open))
+        .collect();
+    assert_eq!(
+        open,
+        [("/livez", true), ("/metrics", false), ("/readyz", true)]
     );
+}
+
+#[tokio::test]
+async fn metrics_are_refused_to_whoever_may_not_read_them() {
+    let server = start(ops_routes(ops(&Arc::default())), &local());
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer wrong\r\n\r\n";
+    let response = server.exchange(request.to_owned()).await;
+    assert_eq!(status(&response), 401);
 }
 
 #[tokio::test]
