@@ -14,6 +14,17 @@ pub const CHECKS_MAX: usize = 16;
 /// Most headers of one probe.
 const PROBE_HEADERS_MAX: usize = 16;
 
+/// Headers that only the connection itself may set.
+const FRAMING: [&str; 7] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+    "keep-alive",
+];
+
 /// A configured check. It is set on the service, or on the instance, where an equal id replaces the service's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Check {
@@ -184,9 +195,13 @@ fn validate_probe(spec: &ProbeSpec, field: impl Fn(&str) -> String) -> Result<()
             "must be more than 0 and at most 60",
         ));
     }
-    let ProbeProtocol::Http(http) = &spec.protocol else {
-        return Ok(());
-    };
+    match &spec.protocol {
+        ProbeProtocol::Http(http) => validate_http(http, field),
+        ProbeProtocol::Tcp => Ok(()),
+    }
+}
+
+fn validate_http(http: &HttpProbe, field: impl Fn(&str) -> String) -> Result<(), RegistryError> {
     let visible = http.path.bytes().all(|byte| byte.is_ascii_graphic());
     if !http.path.starts_with('/') || http.path.len() > 2_048 || !visible {
         return Err(RegistryError::invalid(
@@ -194,6 +209,22 @@ fn validate_probe(spec: &ProbeSpec, field: impl Fn(&str) -> String) -> Result<()
             &http.path,
             "must start with / and be at most 2048 bytes of visible ASCII",
         ));
+    }
+    if matches!(&*http.method, "CONNECT" | "TRACE") {
+        let rule = "must be a method that asks for an answer: not CONNECT, not TRACE";
+        return Err(RegistryError::invalid(field("method"), &http.method, rule));
+    }
+    if matches!(&*http.method, "CONNECT" | "TRACE") {
+        let rule = "must be a method that asks for an answer: not CONNECT, not TRACE";
+        return Err(RegistryError::invalid(field("method"), &http.method, rule));
+    }
+    if http.path.contains('#') {
+        let rule = "must not contain #: a fragment is never sent";
+        return Err(RegistryError::invalid(field("path"), &http.path, rule));
+    }
+    if http.path.contains('#') {
+        let rule = "must not contain #: a fragment is never sent";
+        return Err(RegistryError::invalid(field("path"), &http.path, rule));
     }
     if http.method.is_empty()
         || http.method.len() > 16
@@ -212,13 +243,40 @@ fn validate_probe(spec: &ProbeSpec, field: impl Fn(&str) -> String) -> Result<()
             "must be a range within 100-599",
         ));
     }
-    if http.headers.len() > PROBE_HEADERS_MAX {
+    validate_headers(&http.headers, &field("headers"))
+}
+
+fn validate_headers(headers: &[(Text, Text)], field: &str) -> Result<(), RegistryError> {
+    if headers.len() > PROBE_HEADERS_MAX {
         return Err(RegistryError::TooLarge {
-            field: field("headers").into(),
+            field: field.to_owned().into(),
             rule: format!("at most {PROBE_HEADERS_MAX} headers"),
         });
     }
-    for (name, value) in http.headers.iter() {
+    for (name, value) in headers {
+        if FRAMING
+            .iter()
+            .any(|framing| framing.eq_ignore_ascii_case(name))
+        {
+            let rule = "must not be a header that frames the message or the connection";
+            return Err(RegistryError::invalid(field.to_owned(), name, rule));
+        }
+        let framing = [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "upgrade",
+            "te",
+            "trailer",
+            "keep-alive",
+        ];
+        if framing
+            .iter()
+            .any(|framing| framing.eq_ignore_ascii_case(name))
+        {
+            let rule = "must not be a header that frames the message or the connection";
+            return Err(RegistryError::invalid(field.to_owned(), name, rule));
+        }
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
         if name.is_empty()
@@ -227,7 +285,7 @@ fn validate_probe(spec: &ProbeSpec, field: impl Fn(&str) -> String) -> Result<()
             || value.len() > 1_024
         {
             return Err(RegistryError::invalid(
-                field("headers"),
+                field.to_owned(),
                 name.escape_debug(),
                 "must be a header name with a value of at most 1024 bytes of visible ASCII",
             ));

@@ -133,8 +133,10 @@ pub enum Command {
     },
     /// Ends a mode whose time has come.
     EndMode(InstanceKey),
-    /// Removes an implied service that has been empty for long enough, and its namespace if that is implied and empty.
+    /// Removes an implied service that has been empty for long enough.
     CollectService(ServiceKey),
+    /// Removes an implied namespace that has been empty for long enough.
+    CollectNamespace(NamespaceName),
     /// Writes a document.
     PutDocument {
         /// The document.
@@ -144,6 +146,8 @@ pub enum Command {
     },
     /// Removes a document.
     RemoveDocument(DocumentKey),
+    /// Removes a document whose time has come.
+    ExpireDocument(DocumentKey),
     /// Does all of them in one atomic step, in order; one that fails fails all.
     All(Vec<Self>),
 }

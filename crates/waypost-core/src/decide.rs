@@ -12,7 +12,7 @@ use crate::batch::{Batch, Change, DOCUMENT_BYTES_MAX, Evidence, Object, Precondi
 use crate::command::{Command, Context, Outcome};
 use crate::error::RegistryError;
 use crate::id::Revision;
-use crate::name::ObjectKey;
+use crate::name::{DocumentKey, ObjectKey};
 use crate::snapshot::Snapshot;
 
 /// Most commands in one atomic step.
@@ -84,6 +84,7 @@ fn decide_one(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Regis
         } => service::update(draft, key, change, *expected),
         Command::DeleteService(key) => service::delete(draft, key),
         Command::CollectService(key) => service::collect(draft, key),
+        Command::CollectNamespace(name) => namespace::collect(draft, name),
         Command::Register {
             service,
             id,
@@ -104,15 +105,8 @@ fn decide_one(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Regis
         Command::SetMode { key, setting } => instance::set_mode(draft, key, setting.as_ref()),
         Command::EndMode(key) => instance::end_mode(draft, key),
         Command::PutDocument { document, expected } => put_document(draft, document, *expected),
-        Command::RemoveDocument(key) => {
-            let object = ObjectKey::Document(key.clone());
-            let Some(at) = draft.state().written(&object) else {
-                return Err(RegistryError::not_found(&object));
-            };
-            draft.require(Precondition::At(object.clone(), at));
-            draft.remove(object);
-            Ok(Outcome::Removed)
-        }
+        Command::RemoveDocument(key) => remove_document(draft, key),
+        Command::ExpireDocument(key) => expire_document(draft, key),
         Command::All(_) => Err(RegistryError::invalid(
             "commands",
             "all",
@@ -151,6 +145,28 @@ fn put_document(
     })
 }
 
+fn remove_document(draft: &mut Draft<'_>, key: &DocumentKey) -> Result<Outcome, RegistryError> {
+    let object = ObjectKey::Document(key.clone());
+    if draft.state().document(key).is_none() {
+        return Err(RegistryError::not_found(&object));
+    }
+    draft.require_unchanged(object.clone());
+    draft.remove(object);
+    Ok(Outcome::Removed)
+}
+
+fn expire_document(draft: &mut Draft<'_>, key: &DocumentKey) -> Result<Outcome, RegistryError> {
+    let now = draft.context().at;
+    let known = draft
+        .state()
+        .document(key)
+        .and_then(|(document, _)| document.expiry);
+    if known.is_none_or(|expiry| expiry > now) {
+        return Ok(Outcome::Unchanged);
+    }
+    remove_document(draft, key)
+}
+
 fn conflict(object: &ObjectKey, written: Option<Revision>) -> RegistryError {
     let why = match written {
         Some(revision) => format!("it was changed since, its revision is {revision}"),
@@ -179,9 +195,10 @@ fn cause(command: &Command) -> &'static str {
         Command::RemoveExpired { .. } => "expired",
         Command::SetMode { .. } => "set_mode",
         Command::EndMode(_) => "mode_ended",
-        Command::CollectService(_) => "collected",
+        Command::CollectService(_) | Command::CollectNamespace(_) => "collected",
         Command::PutDocument { .. } => "put_document",
         Command::RemoveDocument(_) => "remove_document",
+        Command::ExpireDocument(_) => "document_expired",
         Command::All(_) => "batch",
     }
 }
@@ -286,13 +303,27 @@ impl<'a> Draft<'a> {
 const DESCRIPTION_BYTES_MAX: usize = 1_024;
 
 fn check_description(description: Option<&crate::text::Text>) -> Result<(), RegistryError> {
-    match description {
-        Some(value) if value.len() > DESCRIPTION_BYTES_MAX => Err(RegistryError::TooLarge {
+    let Some(value) = description else {
+        return Ok(());
+    };
+    if value.len() > DESCRIPTION_BYTES_MAX {
+        return Err(RegistryError::TooLarge {
             field: "description".into(),
             rule: format!("at most {DESCRIPTION_BYTES_MAX} bytes"),
-        }),
-        _ => Ok(()),
+        });
     }
+    if value
+        .chars()
+        .any(|character| character.is_control() && !"\n\t".contains(character))
+    {
+        let rule = "must not contain control characters";
+        return Err(RegistryError::invalid(
+            "description",
+            value.escape_debug(),
+            rule,
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

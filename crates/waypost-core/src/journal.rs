@@ -18,7 +18,7 @@ use crate::verdict::Health;
 pub struct JournalEntry {
     /// When.
     pub at: Timestamp,
-    /// Where in the history; zero for refusals.
+    /// Where in the history.
     pub revision: Revision,
     /// By whom.
     pub author: Author,
@@ -49,13 +49,6 @@ pub enum JournalRecord {
         /// The body a probe got, at most 4 KiB.
         body: Option<Text>,
     },
-    /// A request was refused.
-    Refused {
-        /// What was asked.
-        what: String,
-        /// Why it was refused.
-        why: String,
-    },
 }
 
 /// Which lines to read.
@@ -79,6 +72,10 @@ pub struct JournalError(pub String);
 pub trait Journal: Send + Sync + 'static {
     /// Takes lines. It never blocks: lines that find no room are counted and dropped.
     fn append(&self, entries: Vec<JournalEntry>);
+    /// Returns how many lines were dropped since the start.
+    fn dropped(&self) -> u64 {
+        0
+    }
     /// Reads a page of at most `limit` lines, newest first.
     fn read(
         &self,

@@ -10,7 +10,7 @@ use crate::batch::Author;
 use crate::command::{Command, Outcome};
 use crate::error::RegistryError;
 use crate::id::Revision;
-use crate::name::{CheckId, DocumentKey, InstanceKey, ServiceKey};
+use crate::name::{CheckId, DocumentKey, InstanceKey, NamespaceName, ServiceKey};
 
 /// Most callers that wait for the writer.
 pub(crate) const CALLERS_MAX: usize = 8_192;
@@ -51,6 +51,7 @@ pub(crate) enum Finding {
     Lease(InstanceKey),
     Mode(InstanceKey),
     Service(ServiceKey),
+    Namespace(NamespaceName),
     Document(DocumentKey),
 }
 

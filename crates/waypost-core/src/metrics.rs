@@ -282,6 +282,11 @@ impl Collector for StateCollector {
             count(findings),
         )?;
         gauge(
+            "journal_dropped_lines",
+            "Lines of the journal that found no room",
+            i64::try_from(self.of.shared.journal.dropped()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
             "store_read_only",
             "Whether writes are refused",
             i64::from(self.of.read_only().is_some()),

@@ -48,6 +48,11 @@ impl Recent {
         }
     }
 
+    /// Returns up to where changes are no longer known.
+    pub(crate) fn floor(&self) -> Revision {
+        self.floor
+    }
+
     /// Records a batch and drops what is too old or too much. Returns the new floor.
     pub(crate) fn record(
         &mut self,

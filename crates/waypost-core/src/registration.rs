@@ -286,14 +286,13 @@ impl RegistrationSpec {
             let rule = format!("must be 1 to {LEASE_SECONDS_MAX}");
             return Err(RegistryError::invalid("lease_seconds", lease.seconds, rule));
         }
-        if let Some(locality) = &self.locality
-            && (locality.region.len() > 64 || locality.zone.len() > 64)
-        {
-            return Err(RegistryError::invalid(
-                "zone",
-                &locality.zone,
-                "region and zone must be at most 64 bytes",
-            ));
+        if let Some(locality) = &self.locality {
+            for (field, value) in [("region", &locality.region), ("zone", &locality.zone)] {
+                if value.len() > 64 || value.chars().any(char::is_control) {
+                    let rule = "must be at most 64 bytes without control characters";
+                    return Err(RegistryError::invalid(field, value.escape_debug(), rule));
+                }
+            }
         }
         if self
             .dialect_extra

@@ -26,6 +26,7 @@ use crate::snapshot::{Snapshot, resolve_owner};
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
 use crate::timekeeper::{Inbox, Timekeeper};
+use crate::verdict::LeaseState;
 use crate::view::View;
 use crate::watch::{Notifiers, Scope, Watch};
 use crate::writer::Writer;
@@ -189,8 +190,14 @@ impl Registry {
             // Registering the same again counts as a heartbeat, for those too who may register and not read.
             let snapshot = self.shared.snapshot.load_full();
             let state = snapshot.service(&service);
-            if let Some(instance) = resolve_owner(state, &service, &id, owner.as_ref())? {
-                self.heartbeat(access, instance.key(), None, None).await?;
+            if let Some(instance) = resolve_owner(state, &service, &id, owner.as_ref())?
+                && instance.verdict().lease != LeaseState::NotStarted
+            {
+                match self.heartbeat(access, instance.key(), None, None).await {
+                    // It was registered when that was decided; somebody removed it since.
+                    Ok(_) | Err(RegistryError::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(applied)
@@ -357,6 +364,8 @@ impl Registry {
             | Command::RemoveExpired { .. }
             | Command::EndMode(_)
             | Command::CollectService(_)
+            | Command::CollectNamespace(_)
+            | Command::ExpireDocument(_)
             | Command::PutDocument { .. }
             | Command::RemoveDocument(_) => Err(RegistryError::Denied {
                 subject: access.subject().to_string(),

@@ -32,6 +32,7 @@ pub struct NamespaceState {
     pub(crate) revision: Revision,
     pub(crate) modified: Revision,
     pub(crate) services: OrdMap<ServiceName, Arc<ServiceState>>,
+    pub(crate) empty_since: Timestamp,
 }
 
 impl NamespaceState {
@@ -215,6 +216,8 @@ pub struct Snapshot {
     service_ids: OrdMap<Text, ServiceKey>,
     /// When scopes that are gone went, for as long as `recent` knows of it.
     tombstones: OrdMap<Scope, Revision>,
+    /// The floor for which the tombstones were trimmed last.
+    tombstones_floor: Revision,
     recent: Recent,
     instances_len: usize,
 }
@@ -232,6 +235,7 @@ impl Snapshot {
             namespace_ids: OrdMap::new(),
             service_ids: OrdMap::new(),
             tombstones: OrdMap::new(),
+            tombstones_floor: Revision::ZERO,
             recent: Recent::default(),
             instances_len: 0,
         }
@@ -450,7 +454,8 @@ impl Snapshot {
             Scope::Service(key) => self.service(key).map(|service| service.modified),
         };
         let gone = self.tombstones.get(scope).copied();
-        live.max(gone).unwrap_or(Revision::ZERO)
+        // What is not there and has no tombstone may have gone at any time up to where the tombstones begin.
+        live.max(gone).unwrap_or_else(|| self.recent.floor())
     }
 
     /// Returns what changed in the scope after a revision, in time that grows with the changes.
@@ -528,9 +533,10 @@ impl Snapshot {
     }
 
     fn trim_tombstones(&mut self, floor: Revision) {
-        if self.tombstones.is_empty() || floor == Revision::ZERO {
+        if self.tombstones.is_empty() || floor == self.tombstones_floor {
             return;
         }
+        self.tombstones_floor = floor;
         let stale: Vec<Scope> = self
             .tombstones
             .iter()
@@ -544,7 +550,7 @@ impl Snapshot {
 
     fn put(&mut self, object: &Object, at: Timestamp, effects: &mut Effects) {
         match object {
-            Object::Namespace(namespace) => self.put_namespace(namespace, effects),
+            Object::Namespace(namespace) => self.put_namespace(namespace, at, effects),
             Object::Service(service) => self.put_service(service, at, effects),
             Object::Registration(key, registration) => {
                 self.put_registration(key, registration, at, effects);
@@ -569,7 +575,7 @@ impl Snapshot {
     fn remove(&mut self, key: &ObjectKey, at: Timestamp, effects: &mut Effects) {
         match key {
             ObjectKey::Namespace(name) => self.remove_namespace(name, effects),
-            ObjectKey::Service(key) => self.remove_service(key, effects),
+            ObjectKey::Service(key) => self.remove_service(key, at, effects),
             ObjectKey::Registration(key) => self.remove_instance(key, at, effects),
             ObjectKey::Verdict(key) => {
                 let checks = self
@@ -595,7 +601,7 @@ impl Snapshot {
         }
     }
 
-    fn put_namespace(&mut self, namespace: &Arc<Namespace>, effects: &mut Effects) {
+    fn put_namespace(&mut self, namespace: &Arc<Namespace>, at: Timestamp, effects: &mut Effects) {
         let revision = self.revision;
         effects
             .touched
@@ -615,6 +621,7 @@ impl Snapshot {
                 revision,
                 modified: revision,
                 services: OrdMap::new(),
+                empty_since: at,
             };
             self.namespaces
                 .insert(namespace.name.clone(), Arc::new(state));
@@ -704,7 +711,7 @@ impl Snapshot {
         self.note(key, Some(before), None, effects);
     }
 
-    fn remove_service(&mut self, key: &ServiceKey, effects: &mut Effects) {
+    fn remove_service(&mut self, key: &ServiceKey, at: Timestamp, effects: &mut Effects) {
         let revision = self.revision;
         let Some(namespace) = self.namespaces.get_mut(&key.namespace) else {
             return;
@@ -714,6 +721,7 @@ impl Snapshot {
             return;
         };
         namespace.modified = revision;
+        namespace.empty_since = at;
         self.service_ids.remove(&state.service.id);
         self.tombstones
             .insert(Scope::Service(key.clone()), revision);
@@ -789,6 +797,7 @@ impl Snapshot {
                 revision: Revision::ZERO,
                 modified: revision,
                 services,
+                empty_since: at,
             })
         };
         let state = self.namespaces.entry(name.clone()).or_insert_with(made);

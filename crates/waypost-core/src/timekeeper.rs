@@ -4,27 +4,32 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::Access;
 use crate::check::{Check, CheckKind, CheckState};
 use crate::command::{Command, Report};
+use crate::id::RegistrationId;
 use crate::instance::Instance;
 use crate::lanes::Finding;
-use crate::name::{CheckId, InstanceKey, ServiceKey};
+use crate::name::{CheckId, ServiceKey};
 use crate::namespace::Origin;
 use crate::ownership::Ownership;
 use crate::protection::{Protection, STALL};
-use crate::recent::Touched;
-use crate::registry::{Registry, Shared};
-use crate::service::Service;
-use crate::snapshot::{InstanceChange, Snapshot};
+use crate::registry::Registry;
+use crate::snapshot::Snapshot;
 use crate::text::text;
 use crate::time::Monotonic;
-use crate::verdict::{LeaseState, effective_checks};
+use crate::verdict::effective_checks;
 use crate::vitals::{LeaseCell, Vitals};
-use crate::writer::lease_of;
+
+mod arming;
+
+use arming::{Beats, Task};
+pub(crate) use arming::{
+    Inbox, arm_changed, arm_loaded, arm_new, arm_reloaded, arm_services, resolve,
+};
 
 /// How often leases are looked at. A dead instance is out of rotation within its lease and one second.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
@@ -34,250 +39,6 @@ const MODES_INTERVAL: Duration = Duration::from_secs(1);
 const COLLECT_INTERVAL: Duration = Duration::from_secs(30);
 /// How long an implied service may be empty.
 const IMPLIED_EMPTY_MAX: Duration = Duration::from_hours(24);
-/// After a failed commit a due lease is tried again this much later.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Something to look at when its time comes. Looking never trusts the task: the snapshot and the cell decide.
-#[derive(Debug)]
-enum Task {
-    /// The lease may be due.
-    Lease(Arc<Vitals>),
-    /// The lease has been over for long enough.
-    Remove(Arc<Vitals>),
-    /// Heartbeats may have stopped.
-    Beats(Box<Beats>),
-}
-
-/// A heartbeat check of an instance, and since when this process listens.
-#[derive(Debug)]
-struct Beats {
-    key: InstanceKey,
-    check: CheckId,
-    armed: Monotonic,
-}
-
-/// New tasks on their way to the timekeeper.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    tasks: Mutex<Vec<(Monotonic, Task)>>,
-}
-
-impl fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").finish_non_exhaustive()
-    }
-}
-
-impl Inbox {
-    fn push(&self, due: Monotonic, task: Task) {
-        self.tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((due, task));
-    }
-
-    fn take(&self) -> Vec<(Monotonic, Task)> {
-        std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Sets the cell to what the verdict says and asks the timekeeper to look when it is due.
-fn arm(shared: &Shared, service: &Service, instance: &Instance, removal: Duration) {
-    let now = shared.clock.monotonic();
-    let vitals = instance.vitals();
-    shared.index.insert(vitals);
-    let deadline = now.after(vitals.lease_length());
-    match instance.verdict().lease {
-        LeaseState::None => vitals.set_lease(LeaseCell::None),
-        LeaseState::NotStarted => vitals.set_lease(LeaseCell::NotStarted),
-        LeaseState::Running => {
-            vitals.set_lease(LeaseCell::Running(deadline));
-            shared.inbox.push(deadline, Task::Lease(Arc::clone(vitals)));
-        }
-        LeaseState::Suspect { .. } => {
-            vitals.set_lease(LeaseCell::Suspect(deadline));
-            shared.inbox.push(deadline, Task::Lease(Arc::clone(vitals)));
-        }
-        LeaseState::Over { .. } => {
-            let due = now.after(removal);
-            vitals.set_lease(LeaseCell::Over(due));
-            shared.inbox.push(due, Task::Remove(Arc::clone(vitals)));
-        }
-    }
-    arm_beats(shared, service, instance);
-}
-
-fn arm_beats(shared: &Shared, service: &Service, instance: &Instance) {
-    let now = shared.clock.monotonic();
-    for check in effective_checks(&service.checks, &instance.registration().spec.checks) {
-        if let CheckKind::Heartbeat { .. } = check.kind {
-            let beats = Beats {
-                key: instance.key().clone(),
-                check: check.id.clone(),
-                armed: now,
-            };
-            let task = Task::Beats(Box::new(beats));
-            shared.inbox.push(now, task);
-        }
-    }
-}
-
-fn remove_after(service: &Service) -> Duration {
-    Duration::from_secs(service.remove_after_seconds.into())
-}
-
-/// Arms an instance as read at start: a whole lease of grace, whatever happened while nobody listened.
-pub(crate) fn arm_loaded(shared: &Shared, service: &Service, instance: &Instance) {
-    let removal = match instance.verdict().lease {
-        LeaseState::Over { since } => {
-            let passed = shared.clock.wall().since(since);
-            remove_after(service)
-                .saturating_sub(passed)
-                .max(instance.vitals().lease_length())
-        }
-        _ => remove_after(service),
-    };
-    arm(shared, service, instance, removal);
-}
-
-/// A later change of the same group may have gone on from here: only what is shown at its end is armed.
-fn is_shown(next: &Snapshot, instance: &Instance) -> bool {
-    let shown = next.instance(instance.key());
-    shown.is_some_and(|shown| Arc::ptr_eq(shown.vitals(), instance.vitals()))
-}
-
-/// Arms the vitals of a new registration, before anybody can see it.
-pub(crate) fn arm_new(shared: &Shared, next: &Snapshot, change: &InstanceChange) {
-    let Some(after) = &change.after else { return };
-    let new = change
-        .before
-        .as_ref()
-        .is_none_or(|before| !Arc::ptr_eq(before.vitals(), after.vitals()));
-    if new
-        && is_shown(next, after)
-        && let Some(state) = next.service(&after.key().service)
-    {
-        arm(
-            shared,
-            state.service(),
-            after,
-            remove_after(state.service()),
-        );
-        let now = shared.clock.monotonic();
-        if after.registration().spec.lease.is_some() && after.verdict().lease == LeaseState::Running
-        {
-            after.vitals().record_heartbeat(shared.clock.wall(), now);
-        }
-    }
-}
-
-/// Follows a change that was published: retires what is gone, moves the cell with the verdict.
-pub(crate) fn arm_changed(shared: &Shared, next: &Snapshot, change: &InstanceChange) {
-    match (&change.before, &change.after) {
-        (Some(before), None) => retire(shared, before),
-        (Some(before), Some(after)) if !Arc::ptr_eq(before.vitals(), after.vitals()) => {
-            retire(shared, before);
-        }
-        (Some(before), Some(after)) if before.verdict().lease != after.verdict().lease => {
-            if is_shown(next, after)
-                && let Some(state) = next.service(&after.key().service)
-            {
-                arm(
-                    shared,
-                    state.service(),
-                    after,
-                    remove_after(state.service()),
-                );
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Lets nothing renew a registration that is no more.
-fn retire(shared: &Shared, instance: &Instance) {
-    instance.vitals().set_lease(LeaseCell::Gone);
-    shared.index.remove(instance.vitals());
-}
-
-/// Looks for heartbeat checks of services that changed.
-pub(crate) fn arm_services(shared: &Shared, next: &Snapshot, touched: &[Touched]) {
-    for thing in touched {
-        let Touched::Service(key) = thing else {
-            continue;
-        };
-        let Some(state) = next.service(key) else {
-            continue;
-        };
-        if state
-            .service()
-            .checks
-            .iter()
-            .any(|check| matches!(check.kind, CheckKind::Heartbeat { .. }))
-        {
-            state
-                .instances()
-                .iter()
-                .for_each(|instance| arm_beats(shared, state.service(), instance));
-        }
-    }
-}
-
-/// Follows a state that was read again as a whole.
-pub(crate) fn arm_reloaded(shared: &Shared, before: &Snapshot, next: &Snapshot) {
-    for state in next.services() {
-        for instance in state.instances() {
-            let known = before.instance(instance.key()).filter(|known| {
-                Arc::ptr_eq(known.vitals(), instance.vitals())
-                    && known.verdict().lease == instance.verdict().lease
-            });
-            if known.is_none() {
-                arm_loaded(shared, state.service(), instance);
-            }
-        }
-    }
-    for state in before.services() {
-        for instance in state.instances() {
-            let kept = next
-                .instance(instance.key())
-                .is_some_and(|kept| Arc::ptr_eq(kept.vitals(), instance.vitals()));
-            if !kept {
-                retire(shared, instance);
-            }
-        }
-    }
-}
-
-/// Ends the waiting for an expiry whose outcome is known: a cell that still says Ending gets its lease back.
-pub(crate) fn resolve(shared: &Shared, command: &Command) {
-    let Some((key, registration)) = lease_of(command) else {
-        return;
-    };
-    let snapshot = shared.snapshot.load();
-    if let Some(instance) = snapshot.instance(key)
-        && instance.registration_id() == registration
-    {
-        // The commit failed or changed nothing. The beats that wait must find a lease that runs.
-        let now = shared.clock.monotonic();
-        let due = now.after(RETRY_AFTER);
-        let vitals = instance.vitals();
-        let restored = match instance.verdict().lease {
-            LeaseState::Running => Some(LeaseCell::Running(due)),
-            LeaseState::Suspect { .. } => Some(LeaseCell::Suspect(due)),
-            LeaseState::None => Some(LeaseCell::None),
-            LeaseState::NotStarted => Some(LeaseCell::NotStarted),
-            // Published as over: following the change has set the cell already.
-            LeaseState::Over { .. } => None,
-        };
-        if let Some(cell) = restored
-            && vitals.move_lease(LeaseCell::Ending, cell)
-            && matches!(cell, LeaseCell::Running(_) | LeaseCell::Suspect(_))
-        {
-            shared.inbox.push(due, Task::Lease(Arc::clone(vitals)));
-        }
-    }
-    shared.endings.notify_waiters();
-}
 
 struct Due {
     at: Monotonic,
@@ -310,10 +71,12 @@ pub struct Timekeeper {
     heap: BinaryHeap<Reverse<Due>>,
     order: u64,
     /// Heartbeat checks that have a task.
-    beats: HashSet<(InstanceKey, CheckId)>,
+    beats: HashSet<(RegistrationId, CheckId)>,
     leases: usize,
     protection: Protection,
     last_sweep: Option<Monotonic>,
+    /// When the process was last found not to have run.
+    stalled_at: Option<Monotonic>,
     modes_due: Monotonic,
     collect_due: Monotonic,
 }
@@ -338,6 +101,7 @@ impl Timekeeper {
             leases: 0,
             protection: Protection::default(),
             last_sweep: None,
+            stalled_at: None,
             modes_due: Monotonic(0),
             collect_due: Monotonic(0),
         }
@@ -361,7 +125,8 @@ impl Timekeeper {
         let stalled = self.last_sweep.is_some_and(|last| now.since(last) > STALL);
         if stalled {
             self.registry.shared.metrics.stalled();
-            tracing::warn!("the process did not run for a while: leases that came due are held");
+            self.stalled_at = Some(now);
+            tracing::warn!("the process did not run for a while: leases get one more");
         }
         self.last_sweep = Some(now);
         for (due, task) in self.registry.shared.inbox.take() {
@@ -382,7 +147,7 @@ impl Timekeeper {
                 Task::Beats(beats) => self.look_at_beats(now, &snapshot, *beats),
             }
         }
-        self.end_leases(now, stalled, &snapshot, ending);
+        self.end_leases(now, &snapshot, ending);
         self.sweep_slowly(now, &snapshot);
     }
 
@@ -391,7 +156,8 @@ impl Timekeeper {
             Task::Lease(_) => self.leases += 1,
             Task::Remove(_) => {}
             Task::Beats(beats) => {
-                if !self.beats.insert((beats.key.clone(), beats.check.clone())) {
+                let of = (beats.vitals.registration(), beats.check.clone());
+                if !self.beats.insert(of) {
                     return;
                 }
             }
@@ -415,6 +181,8 @@ impl Timekeeper {
         vitals: Arc<Vitals>,
         ending: &mut Vec<(Arc<Vitals>, bool)>,
     ) {
+        // Given up before the look: whoever moves the cell from here on files it anew.
+        vitals.unfile();
         let (deadline, suspect) = match vitals.lease() {
             LeaseCell::Running(deadline) => (deadline, false),
             LeaseCell::Suspect(deadline) => (deadline, true),
@@ -426,18 +194,22 @@ impl Timekeeper {
         };
         if deadline > now || self.ownership.owns(vitals.key()).is_none() {
             let again = deadline.max(now.after(SWEEP_INTERVAL));
-            self.leases += 1;
-            self.file(again, Task::Lease(vitals));
+            self.registry.shared.inbox.push_lease(again, &vitals);
         } else {
             ending.push((vitals, suspect));
         }
     }
 
-    /// Ends what is due, or holds it when too much is due at once.
+    /// Returns until when nothing of this lease ends, because the process was found not to have run.
+    fn grace(&self, now: Monotonic, vitals: &Vitals) -> Option<Monotonic> {
+        let until = self.stalled_at?.after(vitals.lease_length());
+        (until > now).then_some(until)
+    }
+
+    /// Ends what is due, or holds it when too much is due at once or nobody could be heard.
     fn end_leases(
         &mut self,
         now: Monotonic,
-        stalled: bool,
         snapshot: &Snapshot,
         ending: Vec<(Arc<Vitals>, bool)>,
     ) {
@@ -447,19 +219,18 @@ impl Timekeeper {
         let mut by_service: BTreeMap<ServiceKey, Vec<Arc<Vitals>>> = BTreeMap::new();
         let mut fresh = 0usize;
         for (vitals, suspect) in ending {
-            if suspect {
+            match (suspect, self.grace(now, &vitals)) {
+                (true, Some(until)) => self.extend(&vitals, until),
                 // It was held once; silence for a second lease is death.
-                self.move_to_ending(now, snapshot, &vitals, false);
-            } else {
-                fresh += 1;
-                by_service
-                    .entry(vitals.key().service.clone())
-                    .or_default()
-                    .push(vitals);
+                (true, None) => self.move_to_ending(now, snapshot, &vitals, false),
+                (false, _) => {
+                    fresh += 1;
+                    let service = vitals.key().service.clone();
+                    by_service.entry(service).or_default().push(vitals);
+                }
             }
         }
-        let leases = self.leases + fresh;
-        let node_holds = stalled || !self.protection.node_allows(now, fresh, leases);
+        let node_holds = !self.protection.node_allows(now, fresh, self.leases + fresh);
         for (service, due) in by_service {
             let leases = snapshot.service(&service).map_or(0, |state| {
                 let with = state
@@ -468,20 +239,30 @@ impl Timekeeper {
                     .filter(|i| i.registration().spec.lease.is_some());
                 with.count()
             });
-            let holds = node_holds
-                || !self
-                    .protection
-                    .service_allows(now, &service, due.len(), leases);
-            if holds {
-                let count = u64::try_from(due.len()).unwrap_or(u64::MAX);
-                self.registry.shared.metrics.held(count);
-                tracing::warn!(service = %service, count, "many leases came due at once: held as suspect for one lease");
-            }
+            let allowed = self
+                .protection
+                .service_allows(now, &service, due.len(), leases);
+            let mut held = 0;
             for vitals in due {
-                self.move_to_ending(now, snapshot, &vitals, holds);
+                let hold = node_holds || !allowed || self.grace(now, &vitals).is_some();
+                held += u64::from(hold);
+                self.move_to_ending(now, snapshot, &vitals, hold);
+            }
+            if held > 0 {
+                self.registry.shared.metrics.held(held);
+                tracing::warn!(service = %service, held, "leases came due that protection holds for one more");
             }
         }
         self.protection.forget(now);
+    }
+
+    /// Gives a suspect more time without a word in the history: it stays what it was.
+    fn extend(&self, vitals: &Arc<Vitals>, until: Monotonic) {
+        let cell = vitals.lease();
+        if let LeaseCell::Suspect(_) = cell {
+            vitals.move_lease(cell, LeaseCell::Suspect(until));
+        }
+        self.registry.shared.inbox.push_lease(until, vitals);
     }
 
     /// From here on a beat waits for the outcome, until the command is committed or has failed.
@@ -499,10 +280,7 @@ impl Timekeeper {
         };
         if !due || !vitals.move_lease(cell, LeaseCell::Ending) {
             // A beat came first.
-            self.registry
-                .shared
-                .inbox
-                .push(now, Task::Lease(Arc::clone(vitals)));
+            self.registry.shared.inbox.push_lease(now, vitals);
             return;
         }
         let (key, registration) = (vitals.key().clone(), vitals.registration());
@@ -531,6 +309,10 @@ impl Timekeeper {
         if !due || current.is_none() {
             return;
         }
+        if self.ownership.owns(vitals.key()).is_none() {
+            self.file(now.after(SWEEP_INTERVAL), Task::Remove(Arc::clone(vitals)));
+            return;
+        }
         let (key, registration) = (vitals.key().clone(), vitals.registration());
         let command = Command::RemoveExpired {
             key: key.clone(),
@@ -539,41 +321,36 @@ impl Timekeeper {
         self.registry
             .find(&self.access, Finding::Lease(key), command);
         // Looked at again in case the store refuses: by then the instance is gone, or it is tried again.
-        let again = self
-            .registry
-            .shared
-            .clock
-            .monotonic()
-            .after(Duration::from_secs(10));
-        self.file(again, Task::Remove(Arc::clone(vitals)));
+        self.file(
+            now.after(Duration::from_secs(10)),
+            Task::Remove(Arc::clone(vitals)),
+        );
     }
 
     fn look_at_beats(&mut self, now: Monotonic, snapshot: &Snapshot, beats: Beats) {
-        let Beats { key, check, armed } = beats;
-        let found = snapshot.service(&key.service).and_then(|state| {
-            let instance = state.instance(&key)?;
-            let mut checks = effective_checks(
-                &state.service().checks,
-                &instance.registration().spec.checks,
-            );
-            let configured = checks.find(|configured| configured.id == check)?.clone();
-            Some((Arc::clone(instance), configured))
-        });
-        let Some((instance, configured)) = found else {
-            self.beats.remove(&(key, check));
+        let Beats {
+            vitals,
+            check,
+            armed,
+        } = beats;
+        let Some((instance, configured)) = beats_check(snapshot, &vitals, &check) else {
+            self.beats.remove(&(vitals.registration(), check));
             return;
         };
         let CheckKind::Heartbeat { within_seconds } = configured.kind else {
-            self.beats.remove(&(key, check));
+            self.beats.remove(&(vitals.registration(), check));
             return;
         };
         let within = Duration::from_secs(within_seconds.into());
-        let last = instance.vitals().last_heartbeat_monotonic();
+        let last = vitals.last_heartbeat_monotonic();
         let fresh = last.is_some_and(|last| now.since(last) <= within);
-        // Silence counts from when this process began to listen, never from before.
-        let silent = now.since(last.unwrap_or(armed)) > within;
+        // Silence counts from when this process began to listen, or could listen again, never from before.
+        let heard = last.unwrap_or(armed).max(self.stalled_at.unwrap_or(armed));
+        let silent = now.since(heard) > within;
         let state = instance.verdict().state_of(&configured);
-        if fresh && state != CheckState::Passing {
+        if self.ownership.owns(vitals.key()).is_none() {
+            // Another node speaks for it.
+        } else if fresh && state != CheckState::Passing {
             self.report_beats(
                 &instance,
                 &configured,
@@ -588,9 +365,14 @@ impl Timekeeper {
             Some(last) if fresh => last.after(within + Duration::from_millis(1)),
             _ => now.after(Duration::from_secs(1)),
         };
+        let beats = Beats {
+            vitals,
+            check,
+            armed,
+        };
         self.file(
             due.max(now.after(SWEEP_INTERVAL)),
-            Task::Beats(Box::new(Beats { key, check, armed })),
+            Task::Beats(Box::new(beats)),
         );
     }
 
@@ -635,12 +417,39 @@ impl Timekeeper {
                 self.registry.find(&self.access, finding, command);
             }
         }
+        for state in snapshot.namespaces() {
+            let namespace = state.namespace();
+            let empty = state.services_len() == 0 && namespace.origin == Origin::Implied;
+            if empty && wall.since(state.empty_since) >= IMPLIED_EMPTY_MAX {
+                let finding = Finding::Namespace(namespace.name.clone());
+                let command = Command::CollectNamespace(namespace.name.clone());
+                self.registry.find(&self.access, finding, command);
+            }
+        }
         for document in snapshot.documents() {
             if document.expiry.is_some_and(|expiry| expiry <= wall) {
                 let finding = Finding::Document(document.key.clone());
-                let command = Command::RemoveDocument(document.key.clone());
+                let command = Command::ExpireDocument(document.key.clone());
                 self.registry.find(&self.access, finding, command);
             }
         }
     }
+}
+
+/// Finds the registration that is shown, and the check as it is configured now.
+fn beats_check(
+    snapshot: &Snapshot,
+    vitals: &Vitals,
+    id: &CheckId,
+) -> Option<(Arc<Instance>, Check)> {
+    let key = vitals.key();
+    let state = snapshot.service(&key.service)?;
+    let instance = state.instance(key)?;
+    if instance.registration_id() != vitals.registration() {
+        return None;
+    }
+    let own = &instance.registration().spec.checks;
+    let mut checks = effective_checks(&state.service().checks, own);
+    let configured = checks.find(|configured| configured.id == *id)?.clone();
+    Some((Arc::clone(instance), configured))
 }

@@ -197,16 +197,20 @@ impl Verdict {
         next
     }
 
-    /// Returns the verdict under other checks, or `None` when nothing changes.
+    /// Returns the verdict under other checks, or `None` when nothing changes. What the `redefined` ones said is dropped.
     #[must_use]
     pub fn under<'a>(
         &self,
         at: Timestamp,
         checks: impl Iterator<Item = &'a Check> + Clone,
+        redefined: &[CheckId],
     ) -> Option<Self> {
         let mut next = self.clone();
         let mut list = std::mem::take(&mut next.checks).into_vec();
-        list.retain(|known| checks.clone().any(|check| check.id == known.id));
+        list.retain(|known| {
+            let configured = checks.clone().any(|check| check.id == known.id);
+            configured && !redefined.contains(&known.id)
+        });
         next.checks = list.into_boxed_slice();
         next.conclude(checks, at);
         (next != *self).then_some(next)

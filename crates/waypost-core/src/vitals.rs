@@ -1,7 +1,7 @@
 //! The fourth part of an instance: signs of life. Atomics outside the history; they wake nobody and are never stored.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -91,6 +91,8 @@ pub struct Vitals {
     key: InstanceKey,
     registration: RegistrationId,
     lease_seconds: u32,
+    /// Whether the timekeeper has a task for the lease.
+    filed: AtomicBool,
     lease: AtomicU64,
     heartbeat_wall: AtomicU64,
     heartbeat_monotonic: AtomicU64,
@@ -114,6 +116,7 @@ impl Vitals {
             key,
             registration,
             lease_seconds,
+            filed: AtomicBool::new(false),
             lease: AtomicU64::new(lease.pack()),
             heartbeat_wall: AtomicU64::new(0),
             heartbeat_monotonic: AtomicU64::new(0),
@@ -156,6 +159,16 @@ impl Vitals {
     /// Returns where the lease stands.
     pub fn lease(&self) -> LeaseCell {
         LeaseCell::unpack(self.lease.load(Ordering::Acquire))
+    }
+
+    /// Marks the lease as filed; false when it was already.
+    pub(crate) fn file(&self) -> bool {
+        !self.filed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Marks the lease as not filed.
+    pub(crate) fn unfile(&self) {
+        self.filed.store(false, Ordering::Release);
     }
 
     /// Sets where the lease stands.

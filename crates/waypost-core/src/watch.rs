@@ -69,6 +69,12 @@ impl Notifiers {
         }
     }
 
+    /// Wakes every watcher, because the registry has stopped.
+    pub(crate) fn wake_all(&self) {
+        let map = self.by_scope.lock().unwrap_or_else(PoisonError::into_inner);
+        map.values().for_each(|notify| notify.notify_waiters());
+    }
+
     /// Wakes the watchers of every scope that holds one of the things.
     pub(crate) fn wake<'a>(&self, touched: impl Iterator<Item = &'a Touched>) {
         let mut due: Vec<Arc<Notify>> = Vec::new();
@@ -114,6 +120,13 @@ pub struct Watch {
 impl Watch {
     pub(crate) fn new(registry: Registry, access: Access, scope: Scope, since: Revision) -> Self {
         let notify = Some(registry.notifiers().join(&scope));
+        // A revision of the future is of another history: everything is news.
+        let latest = registry.view(&access).position().revision;
+        let since = if since > latest {
+            Revision::ZERO
+        } else {
+            since
+        };
         Self {
             registry,
             access,

@@ -31,6 +31,8 @@ use crate::timekeeper;
 
 /// Most commands decided for one durable step.
 const GROUP_MAX: usize = 1_024;
+/// Places of a group that callers leave to findings.
+const FINDINGS_MIN: usize = 128;
 /// Longest time an acknowledgement waits for one projection.
 const PROJECTION_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often a command is decided again because another writer was first.
@@ -143,15 +145,7 @@ impl Writer {
         }
         self.registry.shared.stopped.store(true, Ordering::Release);
         self.registry.shared.endings.notify_waiters();
-        let everything: Vec<Touched> = self
-            .registry
-            .shared
-            .snapshot
-            .load()
-            .services()
-            .map(|state| Touched::Service(state.service().key.clone()))
-            .collect();
-        self.registry.notifiers().wake(everything.iter());
+        self.registry.notifiers().wake_all();
     }
 
     async fn work(&mut self, first: Vec<Queued>) {
@@ -165,7 +159,8 @@ impl Writer {
     fn collect(&mut self, first: Vec<Queued>) -> Vec<Queued> {
         let mut group = std::mem::take(&mut self.deferred);
         group.extend(first);
-        while group.len() < GROUP_MAX {
+        // Callers go first, but never so many that time's own findings find no place.
+        while group.len() < GROUP_MAX - FINDINGS_MIN {
             let Ok(queued) = self.callers.try_recv() else {
                 break;
             };
@@ -428,18 +423,29 @@ struct Written {
 
 impl Written {
     fn touches(&self, batch: &Batch) -> bool {
-        let about = batch
+        let stated = batch
             .preconditions
             .iter()
             .any(|precondition| match precondition {
                 Precondition::At(key, _) | Precondition::Absent(key) => self.keys.contains(key),
                 Precondition::Empty(prefix) => self.parents.contains(prefix),
             });
-        about
-            || batch
-                .changes
-                .iter()
-                .any(|change| self.keys.contains(&change.key()))
+        stated
+            || batch.changes.iter().any(|change| {
+                let key = change.key();
+                self.keys.contains(&key) || self.is_above(&key)
+            })
+    }
+
+    /// Whoever changes a service or namespace has looked at what lies under it, which this group has changed.
+    fn is_above(&self, key: &ObjectKey) -> bool {
+        match key {
+            ObjectKey::Service(service) => {
+                self.parents.contains(&Prefix::Instances(service.clone()))
+            }
+            ObjectKey::Namespace(name) => self.parents.contains(&Prefix::Services(name.clone())),
+            _ => false,
+        }
     }
 
     fn add(&mut self, batch: &Batch) {

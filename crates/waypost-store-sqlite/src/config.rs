@@ -1,4 +1,4 @@
-//! The settings of the `[store.sqlite]` section.
+//! The settings of the `[store_sqlite]` section.
 
 use std::path::PathBuf;
 

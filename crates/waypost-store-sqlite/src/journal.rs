@@ -83,11 +83,6 @@ impl SqliteJournal {
         })
     }
 
-    /// Returns how many lines were dropped since the start, because too many waited or the disk refused them.
-    pub fn dropped(&self) -> u64 {
-        self.counts.dropped.load(Ordering::Relaxed)
-    }
-
     fn send(&self, message: Message) -> Result<(), &'static str> {
         let sender = self.sender.as_ref().ok_or("it is closed")?;
         sender.try_send(message).map_err(|error| match error {
@@ -98,6 +93,10 @@ impl SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
+    fn dropped(&self) -> u64 {
+        self.counts.dropped.load(Ordering::Relaxed)
+    }
+
     fn append(&self, entries: Vec<JournalEntry>) {
         let count = entries.len();
         if count == 0 {

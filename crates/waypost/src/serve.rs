@@ -58,7 +58,7 @@ async fn run(loaded: &Loaded<Config>) -> Result<(), ServeError> {
         }
         tracing::info!("stopping: requests in flight are finished first");
     };
-    waypost.run(ended).await;
+    waypost.run(ended).await?;
     tracing::info!("stopped");
     Ok(())
 }

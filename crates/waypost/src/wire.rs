@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
@@ -310,8 +310,12 @@ impl Waypost {
         self.needs_credentials
     }
 
-    /// Serves until `ended` completes or a part dies, then stops in order.
-    pub(crate) async fn run(self, ended: impl Future<Output = ()> + Send + 'static) {
+    /// Serves until `ended` completes or a part dies, then stops in order. A death is an error: whoever supervises the
+    /// process must start it again.
+    pub(crate) async fn run(
+        self,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
         let tasks = TaskTracker::new();
         let (stop, stopping) = watch::channel(false);
         let until = |mut stopping: watch::Receiver<bool>| async move {
@@ -322,13 +326,19 @@ impl Waypost {
         let draining = self.draining;
         let stop_writer = self.stop_writer.clone();
         let connections = TaskTracker::new();
+        let died = Arc::new(OnceLock::new());
+        let death = Arc::clone(&died);
         let ended = async move {
             // A part that dies ends the process: a registry that no longer checks or expires must not look alive.
-            tokio::select! {
-                () = ended => {}
-                _ = checker => tracing::error!("the checker has died: stopping"),
-                _ = timekeeper => tracing::error!("the timekeeper has died: stopping"),
-                () = stop_writer.closed() => tracing::error!("the writer has died: stopping"),
+            let dead = tokio::select! {
+                () = ended => None,
+                _ = checker => Some("the checker"),
+                _ = timekeeper => Some("the timekeeper"),
+                () = stop_writer.closed() => Some("the writer"),
+            };
+            if let Some(part) = dead {
+                tracing::error!(part, "a part of the server has died: stopping");
+                death.get_or_init(|| part);
             }
             draining.store(true, Ordering::Release);
         };
@@ -339,12 +349,16 @@ impl Waypost {
         self.stop_writer.send_replace(true);
         let joined = tokio::task::spawn_blocking(move || self.writer.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the writer has died");
+            died.get_or_init(|| "the writer");
         }
         if let Engine::Sqlite(store) = self.engine
             && let Err(error) = store.close()
         {
             tracing::error!(error = %error, "the store was not closed in order: the next start reads its log");
+        }
+        match died.get() {
+            None => Ok(()),
+            Some(part) => Err(ServeError::Failed(format!("{part} has died"))),
         }
     }
 }

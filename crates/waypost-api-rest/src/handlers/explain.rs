@@ -72,7 +72,7 @@ async fn history(rest: &Rest, access: &Access, key: &InstanceKey) -> Vec<HealthE
                 reason: reason.to_string(),
                 body: body.as_ref().map(ToString::to_string),
             }),
-            JournalRecord::Changed { .. } | JournalRecord::Refused { .. } => None,
+            JournalRecord::Changed { .. } => None,
         });
     edges.collect()
 }

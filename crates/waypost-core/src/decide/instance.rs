@@ -83,8 +83,7 @@ fn put_registration(
         extra: crate::attributes::Extra::default(),
     };
     let verdict_key = ObjectKey::Verdict(key.clone());
-    draft.require_unchanged(ObjectKey::Registration(key.clone()));
-    draft.require_unchanged(verdict_key.clone());
+    state_facts(draft, key);
     if before.is_some() && kept.is_none() {
         // What was found at the old address says nothing about the new one.
         draft.remove(verdict_key.clone());
@@ -101,6 +100,13 @@ fn put_registration(
         }
     }
     end_process_mode(draft, key, before);
+}
+
+/// States that all parts of the instance are as this state shows them: what is decided of one depends on the others.
+fn state_facts(draft: &mut Draft<'_>, key: &InstanceKey) {
+    draft.require_unchanged(ObjectKey::Registration(key.clone()));
+    draft.require_unchanged(ObjectKey::Verdict(key.clone()));
+    draft.require_unchanged(ObjectKey::Mode(key.clone()));
 }
 
 /// Where the lease stands after an update: registering counts as a heartbeat.
@@ -145,7 +151,7 @@ pub(super) fn deregister(
 fn drop_instance(draft: &mut Draft<'_>, instance: &Arc<Instance>) {
     let key = instance.key();
     let registration = ObjectKey::Registration(key.clone());
-    draft.require_unchanged(registration.clone());
+    state_facts(draft, key);
     if draft
         .state()
         .written(&ObjectKey::Verdict(key.clone()))
@@ -184,8 +190,9 @@ fn checks_of<'a>(
 
 fn put_verdict(draft: &mut Draft<'_>, instance: &Instance, verdict: Verdict) {
     let key = instance.key().clone();
-    draft.require_unchanged(ObjectKey::Registration(key.clone()));
-    draft.require_unchanged(ObjectKey::Verdict(key.clone()));
+    // The checks it was drawn from stand with the service.
+    draft.require_unchanged(ObjectKey::Service(key.service.clone()));
+    state_facts(draft, &key);
     draft.put(Object::Verdict(key, verdict));
 }
 
@@ -288,8 +295,6 @@ pub(super) fn remove_expired(
     let LeaseState::Over { .. } = instance.verdict().lease else {
         return Ok(Outcome::Unchanged);
     };
-    // The lease may have been renewed on another node since: the verdict must still be the one that says over.
-    draft.require_unchanged(ObjectKey::Verdict(key.clone()));
     drop_instance(draft, &instance);
     Ok(Outcome::Removed)
 }
@@ -315,7 +320,7 @@ pub(super) fn set_mode(
         (None, None) => Ok(Outcome::Unchanged),
         (Some(setting), Some(old)) if **setting == *old => Ok(Outcome::Unchanged),
         (setting, _) => {
-            draft.require_unchanged(object.clone());
+            state_facts(draft, key);
             match setting {
                 Some(setting) => draft.put(Object::Mode(key.clone(), Arc::clone(setting))),
                 None => draft.remove(object),

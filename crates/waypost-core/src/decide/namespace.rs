@@ -86,6 +86,19 @@ pub(super) fn delete(
     Ok(Outcome::Removed)
 }
 
+pub(super) fn collect(
+    draft: &mut Draft<'_>,
+    name: &NamespaceName,
+) -> Result<Outcome, RegistryError> {
+    let Some(state) = draft.state().namespace(name) else {
+        return Ok(Outcome::Unchanged);
+    };
+    if state.namespace().origin == Origin::Explicit || state.services_len() > 0 {
+        return Ok(Outcome::Unchanged);
+    }
+    delete(draft, name)
+}
+
 /// Makes the namespace if it is not there and the policy allows it.
 pub(super) fn ensure(draft: &mut Draft<'_>, name: &NamespaceName) -> Result<(), RegistryError> {
     let key = ObjectKey::Namespace(name.clone());

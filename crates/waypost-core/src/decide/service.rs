@@ -7,7 +7,7 @@ use crate::check::validate_checks;
 use crate::command::{Outcome, ServiceChange, ServiceSpec};
 use crate::error::RegistryError;
 use crate::id::Revision;
-use crate::name::{ObjectKey, ServiceKey};
+use crate::name::{CheckId, ObjectKey, ServiceKey};
 use crate::namespace::Origin;
 use crate::registration::LEASE_SECONDS_MAX;
 use crate::service::Service;
@@ -71,9 +71,21 @@ pub(super) fn update(
 /// Draws every verdict of a service again after its checks changed.
 fn rejudge(draft: &mut Draft<'_>, state: &crate::snapshot::ServiceState, service: &Service) {
     let at = draft.context().at;
+    let old = &state.service().checks;
+    // What the old check of that id said, it did not say of the new one.
+    let redefined: Vec<CheckId> = old
+        .iter()
+        .filter(|old| {
+            service
+                .checks
+                .iter()
+                .any(|new| new.id == old.id && new.kind != old.kind)
+        })
+        .map(|old| old.id.clone())
+        .collect();
     for instance in state.instances() {
         let checks = effective_checks(&service.checks, &instance.registration().spec.checks);
-        if let Some(verdict) = instance.verdict().under(at, checks) {
+        if let Some(verdict) = instance.verdict().under(at, checks, &redefined) {
             draft.require_unchanged(ObjectKey::Registration(instance.key().clone()));
             draft.require_unchanged(ObjectKey::Verdict(instance.key().clone()));
             draft.put(Object::Verdict(instance.key().clone(), verdict));
@@ -107,14 +119,6 @@ pub(super) fn collect(draft: &mut Draft<'_>, key: &ServiceKey) -> Result<Outcome
         return Ok(Outcome::Unchanged);
     }
     drop_empty(draft, key);
-    let Some(namespace) = draft.state().namespace(&key.namespace) else {
-        return Ok(Outcome::Removed);
-    };
-    if namespace.namespace().origin == Origin::Implied && namespace.services_len() == 1 {
-        let object = ObjectKey::Namespace(key.namespace.clone());
-        draft.require_unchanged(object.clone());
-        draft.remove(object);
-    }
     Ok(Outcome::Removed)
 }
 

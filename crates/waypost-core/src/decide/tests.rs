@@ -145,7 +145,7 @@ fn ids_are_in_the_form_of_aws_and_stay() {
 
 #[test]
 fn a_document_is_written_only_over_the_revision_that_was_expected() {
-    let key = crate::name::DocumentKey::new("test", "one").unwrap();
+    let key = DocumentKey::new("test", "one").unwrap();
     let document = |bytes: &[u8]| crate::batch::Document {
         key: key.clone(),
         bytes: bytes.into(),

@@ -12,6 +12,7 @@
 )]
 
 mod beats;
+mod groups;
 mod harness;
 mod model;
 mod refusals;

@@ -433,6 +433,8 @@ fn an_implied_service_goes_after_a_day_of_emptiness_and_an_explicit_one_stays() 
         harness.freeze(seconds(86_399)).await;
         assert!(harness.snapshots.latest().service(&service()).is_some());
         harness.freeze(seconds(120)).await;
+        assert!(harness.snapshots.latest().service(&service()).is_none());
+        harness.freeze(seconds(86_460)).await;
         assert_eq!(harness.snapshots.latest().namespaces_len(), 0);
     });
 }
@@ -543,5 +545,136 @@ fn an_answer_from_before_a_removal_does_not_pass_for_the_latest_after_a_restart(
             0,
             "reading is no change of health"
         );
+    });
+}
+
+#[test]
+fn registering_the_same_twice_starts_no_lease_that_begins_with_the_first_heartbeat() {
+    run(async {
+        let harness = harness().await;
+        let lease = waypost_core::Lease {
+            seconds: 10,
+            start: waypost_core::LeaseStart::FirstHeartbeat,
+            renewed_by_checks: false,
+        };
+        let late = || RegistrationSpec {
+            lease: Some(lease),
+            ..spec(80)
+        };
+        let first = harness.apply(register("a", late())).await.unwrap();
+        let again = harness.apply(register("a", late())).await.unwrap();
+        assert_eq!(
+            (again.outcome, again.revision),
+            (Outcome::Unchanged, first.revision)
+        );
+        assert_eq!(
+            harness.instance("a").unwrap().verdict().lease,
+            LeaseState::NotStarted
+        );
+        harness.beat("a").await.unwrap();
+        assert_eq!(
+            harness.instance("a").unwrap().verdict().lease,
+            LeaseState::Running
+        );
+    });
+}
+
+#[test]
+fn a_process_that_stops_again_and_again_ends_nothing() {
+    run(async {
+        let mut harness = harness().await;
+        harness.apply(register("a", leased(80, 10))).await.unwrap();
+        harness.apply(register("b", leased(81, 10))).await.unwrap();
+        harness.pass(seconds(8)).await;
+        harness.beat("b").await.unwrap();
+        for _ in 0..5 {
+            harness.freeze(seconds(15)).await;
+            assert!(matches!(
+                harness.instance("a").unwrap().verdict().lease,
+                LeaseState::Suspect { .. }
+            ));
+        }
+        // Due a moment after the last stop, when no beat can have been read yet.
+        harness.pass(seconds(3)).await;
+        assert!(matches!(
+            harness.instance("b").unwrap().verdict().lease,
+            LeaseState::Suspect { .. }
+        ));
+        harness.pass(seconds(12)).await;
+        assert_eq!(
+            harness.instance("a").unwrap().health(),
+            Health::Unhealthy,
+            "silence while listening is death"
+        );
+    });
+}
+
+#[test]
+fn a_lease_that_was_held_and_renewed_counts_once_when_it_ends() {
+    run(async {
+        let mut harness = harness().await;
+        for port in 1..=10u16 {
+            harness
+                .apply(register(&format!("i{port}"), leased(port, 10)))
+                .await
+                .unwrap();
+        }
+        for _ in 0..3 {
+            // All at once are held, then all come back.
+            harness.pass(seconds(11)).await;
+            for port in 1..=10u16 {
+                harness.beat(&format!("i{port}")).await.unwrap();
+            }
+        }
+        harness.pass(seconds(6)).await;
+        for port in 3..=10u16 {
+            harness.beat(&format!("i{port}")).await.unwrap();
+        }
+        harness.pass(seconds(5)).await;
+        for id in ["i1", "i2"] {
+            assert_eq!(
+                harness.instance(id).unwrap().health(),
+                Health::Unhealthy,
+                "{id} is one of two of ten"
+            );
+        }
+    });
+}
+
+fn beating(port: u16, within_seconds: u32) -> RegistrationSpec {
+    let id = waypost_core::CheckId::new("beats").unwrap();
+    let check = waypost_core::Check::new(id, waypost_core::CheckKind::Heartbeat { within_seconds });
+    RegistrationSpec {
+        checks: Arc::from([check]),
+        ..spec(port)
+    }
+}
+
+#[test]
+fn a_heartbeat_check_passes_with_beats_fails_with_silence_and_listens_anew_to_a_new_registration() {
+    run(async {
+        let mut harness = harness().await;
+        harness.apply(register("a", beating(80, 30))).await.unwrap();
+        harness.pass(seconds(20)).await;
+        assert_eq!(harness.instance("a").unwrap().health(), Health::Unknown);
+        harness.beat("a").await.unwrap();
+        harness.pass(seconds(2)).await;
+        assert_eq!(harness.instance("a").unwrap().health(), Health::Healthy);
+        harness.pass(seconds(31)).await;
+        assert_eq!(harness.instance("a").unwrap().health(), Health::Unhealthy);
+        harness.apply(deregister("a")).await.unwrap();
+        harness.apply(register("a", beating(80, 30))).await.unwrap();
+        harness.pass(seconds(20)).await;
+        assert_eq!(harness.instance("a").unwrap().health(), Health::Unknown);
+        harness.beat("a").await.unwrap();
+        harness.pass(seconds(2)).await;
+        harness.freeze(seconds(3_600)).await;
+        assert_eq!(
+            harness.instance("a").unwrap().health(),
+            Health::Healthy,
+            "nobody could be heard"
+        );
+        harness.pass(seconds(31)).await;
+        assert_eq!(harness.instance("a").unwrap().health(), Health::Unhealthy);
     });
 }

@@ -136,7 +136,6 @@ impl Keeper {
             for line in lines {
                 let (kind, instance) = match &line.record {
                     JournalRecord::Changed { .. } => ("changed", None),
-                    JournalRecord::Refused { .. } => ("refused", None),
                     JournalRecord::Edge { instance, .. } => {
                         let key = ObjectKey::Registration(instance.clone());
                         ("edge", Some(key.path()))
