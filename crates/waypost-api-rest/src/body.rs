@@ -73,36 +73,36 @@ fn explain_misfit(value: &Value, path: &str, message: &str) -> RegistryError {
             format!("{parent}.{name}")
         }
     };
-    if let Some((_, name)) = quoted_after(message, "missing field ") {
+    if let Some(name) = message.strip_prefix("missing field `") {
+        let name = name.strip_suffix('`').unwrap_or(name);
         return RegistryError::invalid(member(name), "", "is missing");
     }
-    if let Some((rest, name)) = quoted_after(message, "unknown field ") {
-        let known = rest
-            .trim_start_matches(", expected one of ")
-            .trim_start_matches(", expected ");
-        let field = if last_segment(parent) == name {
-            parent.to_owned()
-        } else {
-            member(name)
+    if let Some((name, known)) = unknown_field(message) {
+        // The path may end in the name already.
+        let holder = match parent.strip_suffix(name) {
+            Some("") => "",
+            Some(holder) if holder.ends_with('.') => holder.trim_end_matches('.'),
+            _ => parent,
         };
-        let given = shown_at(value, &field);
+        let field = if holder.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{holder}.{name}")
+        };
+        let given = at(value, holder).and_then(|holder| holder.get(name));
+        let given = given.map(shown).unwrap_or_default();
         return RegistryError::invalid(field, given, format!("is not known; known are {known}"));
     }
     let field = if parent.is_empty() { "body" } else { parent };
     RegistryError::invalid(field.to_owned(), shown_at(value, parent), rule_of(message))
 }
 
-/// Splits "missing field `port`, ..." into what follows and the quoted name.
-fn quoted_after<'a>(message: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
-    let (name, rest) = message
-        .strip_prefix(start)?
-        .strip_prefix('`')?
-        .split_once('`')?;
-    Some((rest, name))
-}
-
-fn last_segment(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or(path)
+/// Splits "unknown field `port`, expected one of ..." into the name and the known ones. The name is the client's and
+/// may hold anything, backticks too; what is known is ours.
+fn unknown_field(message: &str) -> Option<(&str, &str)> {
+    let quoted = message.strip_prefix("unknown field `")?;
+    let (name, known) = quoted.rsplit_once("`, expected ")?;
+    Some((name, known.strip_prefix("one of ").unwrap_or(known)))
 }
 
 fn rule_of(message: &str) -> String {
@@ -128,26 +128,24 @@ fn rule_of(message: &str) -> String {
 
 /// Shows the value at a path such as `ports[0].number`; nothing when it is not there.
 fn shown_at(value: &Value, path: &str) -> String {
+    at(value, path).map(shown).unwrap_or_default()
+}
+
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let mut at = value;
     for segment in path.split('.').filter(|segment| !segment.is_empty()) {
         let (name, indexes) = segment
             .split_once('[')
             .map_or((segment, ""), |(name, rest)| (name, rest));
         if !name.is_empty() {
-            let Some(next) = at.get(name) else {
-                return String::new();
-            };
-            at = next;
+            at = at.get(name)?;
         }
         for index in indexes.split('[').filter(|index| !index.is_empty()) {
-            let index = index.trim_end_matches(']').parse::<usize>().ok();
-            let Some(next) = index.and_then(|index| at.get(index)) else {
-                return String::new();
-            };
-            at = next;
+            let index = index.trim_end_matches(']').parse::<usize>().ok()?;
+            at = at.get(index)?;
         }
     }
-    shown(at)
+    Some(at)
 }
 
 fn shown(value: &Value) -> String {

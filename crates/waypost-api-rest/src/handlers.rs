@@ -5,6 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod own;
 pub(crate) mod server;
 pub(crate) mod service_discovery;
+mod sources;
 
 /// Wraps a function of `(&Rest, &mut Request)` for the router.
 macro_rules! waiting {
@@ -32,6 +33,8 @@ use http::StatusCode;
 use serde::Serialize;
 use waypost_http::{RequestHead, Response, json};
 
+use crate::wire::discovery::Success;
+
 /// Returns a path parameter; the router only calls handlers whose parameters are there.
 pub(crate) fn param<'a>(head: &'a RequestHead, name: &str) -> &'a str {
     head.param(name).unwrap_or_default()
@@ -45,4 +48,10 @@ pub(crate) fn render(value: &impl Serialize) -> Vec<u8> {
 /// Makes a JSON response.
 pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Response {
     json(status, render(value))
+}
+
+/// Answers a change as source 003 does.
+pub(crate) fn success(message: String) -> Response {
+    let success = true;
+    answer(StatusCode::OK, &Success { success, message })
 }

@@ -23,6 +23,7 @@ mod handlers;
 mod metrics;
 mod openapi;
 mod page;
+mod replay;
 mod state;
 mod time;
 mod turns;

@@ -99,7 +99,17 @@ fn operation(route: &Route) -> Operation {
         .path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = names.map(|name| parameter(name, ParameterIn::Path, route.path));
+    let leaves_discover = matches!(route.method, HttpMethod::Delete)
+        && route.path == "/service-discovery/discover/{service_name}";
+    // The router knows one name for each place in a pattern; what stands there is an id all the same.
+    let in_path = names
+        .map(|name| {
+            let kind = if leaves_discover { "instance_id" } else { name };
+            let mut shown = parameter(kind, ParameterIn::Path, route.path);
+            name.clone_into(&mut shown.name);
+            shown
+        })
+        .collect::<Vec<_>>();
     let in_query = route
         .query
         .iter()
@@ -113,7 +123,7 @@ fn operation(route: &Route) -> Operation {
         .tag(route.tag)
         .summary(Some(route.summary))
         .operation_id(Some(operation_id(route)))
-        .parameters(Some(in_path.chain(in_query)))
+        .parameters(Some(in_path.into_iter().chain(in_query)))
         .request_body(request_body(&route.body))
         .responses(responses.build())
         .build()
@@ -267,7 +277,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         400 => "The body is no JSON this server reads, or the request is malformed",
         401 => "A credential is needed",
-        403 => "The credential does not allow this",
+        403 => "The credential does not allow this, or a web page that may be anybody's asks",
         404 => "It is not registered",
         409 => "It conflicts with what is there",
         413 => "It is too large or too much",

@@ -1,5 +1,6 @@
 //! What every handler works with, and the way in for every request.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -89,9 +90,11 @@ impl Rest {
     /// Says what the sender of a read may see.
     pub(crate) fn reader(&self, head: &RequestHead, dialect: Dialect) -> Result<Access, Refusal> {
         let peer = head.peer().ip();
-        Ok(self
+        let access = self
             .authenticator
-            .authenticate(head.bearer(), peer, dialect, true)?)
+            .authenticate(head.bearer(), peer, dialect, true)?;
+        self.refuse_rebound_names(head, "read")?;
+        Ok(access)
     }
 
     /// Says what the sender of a change may do.
@@ -100,8 +103,26 @@ impl Rest {
         let access = self
             .authenticator
             .authenticate(head.bearer(), peer, dialect, false)?;
+        self.refuse_rebound_names(head, "change")?;
         refuse_other_sites(head)?;
         Ok(access)
+    }
+
+    /// A web page can point its own host name at this server (DNS rebinding): to the browser the two are one site then,
+    /// and only the `Host` tells. Where credentials are asked for, it has none.
+    fn refuse_rebound_names(
+        &self,
+        head: &RequestHead,
+        verb: &'static str,
+    ) -> Result<(), RegistryError> {
+        if self.authenticator.needs_credentials() || !is_from_browser(head) || is_local_name(head) {
+            return Ok(());
+        }
+        Err(RegistryError::Denied {
+            subject: "a web page under a host name that may be anybody's".to_owned(),
+            verb,
+            what: "this registry without a credential: use an IP address or localhost".to_owned(),
+        })
     }
 
     pub(crate) fn namespace(&self) -> &NamespaceName {
@@ -144,6 +165,35 @@ impl Rest {
 /// Says whether two such readers see the same of everything, so that they may share a rendered list.
 pub(crate) fn reads_everything(access: &Access) -> bool {
     access.is_everything() || &**access.subject() == PUBLIC_READER
+}
+
+/// Says whether the request carries a header that browsers add and programs do not.
+fn is_from_browser(head: &RequestHead) -> bool {
+    let mut names = head.headers().keys();
+    names.any(|name| *name == ORIGIN || name.as_str().starts_with("sec-fetch-"))
+}
+
+/// Says whether every `Host` that is sent is an address, `localhost` or a name below it: nobody can point those
+/// elsewhere.
+fn is_local_name(head: &RequestHead) -> bool {
+    let mut hosts = head.headers().get_all(HOST).iter();
+    let is_local = |host: &HeaderValue| host.to_str().is_ok_and(is_local_host);
+    let of_uri = head.uri().authority();
+    let sent = of_uri.is_some() || head.headers().contains_key(HOST);
+    sent && hosts.all(is_local) && of_uri.is_none_or(|host| is_local_host(host.as_str()))
+}
+
+fn is_local_host(host: &str) -> bool {
+    let without_port = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    if let Some(bracketed) = without_port.strip_prefix('[') {
+        let address = bracketed.strip_suffix(']');
+        return address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let name = without_port.to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost") || name.parse::<Ipv4Addr>().is_ok()
 }
 
 /// A web page of another site must not use the browser's place inside the network: it can send simple requests

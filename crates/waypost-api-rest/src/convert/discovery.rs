@@ -7,7 +7,7 @@ use waypost_core::{
     RegistryError, Service, ServiceState,
 };
 
-use super::sources::{health_path, host, status};
+use super::sources::{health_path, host, load, status};
 use crate::config::RestConfig;
 use crate::error::in_words_of;
 use crate::time::Rfc3339;
@@ -65,7 +65,7 @@ pub(crate) fn instance<'a>(service: &'a Service, instance: &'a Instance) -> Serv
         status: status(instance),
         last_health_check: vitals.last_probe().map(Rfc3339),
         last_heartbeat: vitals.last_heartbeat().map(Rfc3339),
-        load_percentage: vitals.load().unwrap_or_default(),
+        load_percentage: load(instance).unwrap_or_default(),
         metadata: &registration.spec.attributes,
         registered_at: Rfc3339(registration.first),
     }

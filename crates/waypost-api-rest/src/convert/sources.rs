@@ -28,6 +28,11 @@ pub(crate) fn host(instance: &Instance) -> Cow<'_, str> {
     }
 }
 
+/// Returns the load the instance last spoke of. Minus zero is shown as zero, whichever way it came.
+pub(crate) fn load(instance: &Instance) -> Option<f32> {
+    instance.vitals().load().map(|load| load + 0.0)
+}
+
 /// Joins host and port; an IPv6 address stands in brackets.
 pub(crate) fn authority(host: &str, port: Option<u16>) -> String {
     let host: Cow<'_, str> = if host.contains(':') {

@@ -8,21 +8,24 @@ use std::sync::Arc;
 
 use waypost_core::{Instance, ServiceState};
 
-use super::sources::{authority, host, status};
+use super::sources::{authority, host, load, status};
 use crate::wire::discovery::TargetGroup;
 
 /// The labels that source 003 names; no attribute takes their place.
 const OWN: [&str; 4] = ["instance", "service_name", "status", "load_percentage"];
 
-/// Shows every instance of a service as a target group.
+/// Shows every instance of a service as a target group. One without a port is nothing that Prometheus could ask: for
+/// a target without one it takes the scheme's.
 pub(crate) fn target_groups(state: &ServiceState) -> Vec<TargetGroup> {
-    let groups = state.instances().iter().map(|it| target_group(state, it));
+    let instances = state.instances().iter();
+    let groups = instances.filter_map(|it| target_group(state, it));
     groups.collect()
 }
 
-fn target_group(state: &ServiceState, instance: &Arc<Instance>) -> TargetGroup {
+fn target_group(state: &ServiceState, instance: &Arc<Instance>) -> Option<TargetGroup> {
     let spec = &instance.registration().spec;
-    let load = instance.vitals().load().unwrap_or_default();
+    let port = spec.port()?.number;
+    let load = load(instance).unwrap_or_default();
     let mut labels = attribute_labels(spec.attributes.iter());
     let own = [
         instance.key().id.as_str().to_owned(),
@@ -31,13 +34,10 @@ fn target_group(state: &ServiceState, instance: &Arc<Instance>) -> TargetGroup {
         format!("{load:?}"),
     ];
     labels.extend(OWN.map(str::to_owned).into_iter().zip(own));
-    TargetGroup {
-        targets: [authority(
-            &host(instance),
-            spec.port().map(|port| port.number),
-        )],
+    Some(TargetGroup {
+        targets: [authority(&host(instance), Some(port))],
         labels,
-    }
+    })
 }
 
 /// Makes labels of attributes. An attribute whose name is a legal label keeps it; of others that come to the same

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use waypost_core::{
-    Command, Dialect, ErrorKind, InstanceId, RegistryError, ServiceChange, ServiceState, View,
-};
-use waypost_http::{Request, RequestHead, Response, Router};
+use waypost_core::{Dialect, InstanceId, RegistryError, ServiceState, View};
+use waypost_http::{Request, RequestHead, Router};
 
 use super::service_discovery::overview;
-use super::{answer, at_once, param, render, waiting};
+use super::{at_once, param, render, sources, success, waiting};
 use crate::body::read_json;
 use crate::cache::Kind;
 use crate::convert;
-use crate::error::{Answer, Problem, Refusal};
+use crate::error::Answer;
 use crate::state::{Rest, conditional};
 use crate::wire::discovery::{
     AllServices, HealthyInstances, InOrder, ServiceHeartbeatRequest, ServiceInstances,
-    ServiceRegistrationRequest, Success,
+    ServiceRegistrationRequest,
 };
 
 const DIALECT: Dialect = Dialect::Discovery;
@@ -54,14 +52,7 @@ async fn register(rest: &Rest, request: &mut Request) -> Answer {
         "Service {service}:{id} registered successfully",
         service = service.name
     );
-    let command = Command::Register {
-        service,
-        id,
-        owner: None,
-        spec,
-        defaults: ServiceChange::default(),
-    };
-    rest.registry.apply(&access, command).await?;
+    sources::register(rest, &access, service, id, spec).await?;
     Ok(success(message))
 }
 
@@ -70,55 +61,16 @@ async fn heartbeat(rest: &Rest, request: &mut Request) -> Answer {
     let body: ServiceHeartbeatRequest = read_json(request).await?;
     let service = rest.service_key(&body.service_name)?;
     let id = InstanceId::new(&body.instance_id)?;
-    let renewed = async {
-        let key = rest
-            .registry
-            .view(&access)
-            .instance(&service, &id, None)?
-            .key()
-            .clone();
-        rest.registry.heartbeat(&access, &key, None, None).await
-    };
-    match renewed.await {
-        Ok(_) => Ok(success("Heartbeat updated successfully".to_owned())),
-        Err(error) => Err(register_first(
-            &error,
-            &service.name,
-            &id,
-            "POST /v1/discovery/register",
-        )),
-    }
-}
-
-/// Tells a client whose instance is not there what to do about it.
-pub(crate) fn register_first(
-    error: &RegistryError,
-    service: &waypost_core::ServiceName,
-    id: &InstanceId,
-    path: &str,
-) -> Refusal {
-    let problem = Problem::from(error);
-    if error.kind() == ErrorKind::NotFound {
-        let sentence =
-            format!("Service {service}:{id} is not registered: register it again with {path}");
-        return problem.saying(sentence).into();
-    }
-    problem.into()
+    let path = "POST /v1/discovery/register";
+    sources::renew(rest, &access, &service, &id, path).await
 }
 
 async fn unregister(rest: &Rest, request: &mut Request) -> Answer {
     let access = rest.writer(&request.head, DIALECT)?;
     let service = rest.service_key(param(&request.head, "service_name"))?;
     let id = InstanceId::new(param(&request.head, "instance_id"))?;
-    let owner = None;
-    let command = Command::Deregister { service, id, owner };
-    rest.registry.apply(&access, command).await?;
-    Ok(success("Service unregistered successfully".to_owned()))
-}
-
-pub(crate) fn success(message: String) -> Response {
-    let success = true;
-    answer(StatusCode::OK, &Success { success, message })
+    let message = "Service unregistered successfully".to_owned();
+    sources::leave(rest, &access, service, id, message).await
 }
 
 fn services(rest: &Rest, head: &RequestHead) -> Answer {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use waypost_core::{
-    Access, Command, Dialect, ErrorKind, InstanceId, NamespaceName, Outcome, Owner, RegistrationId,
-    RegistryError, Scope, ServiceChange, ServiceKey, ServiceName, ServiceSpec, ServiceState, View,
+    Access, Applied, Command, Dialect, Epoch, ErrorKind, InstanceId, NamespaceName, Outcome, Owner,
+    Position, RegistrationId, RegistryError, Scope, Service, ServiceChange, ServiceKey,
+    ServiceName, ServiceSpec, ServiceState, View,
 };
 use waypost_http::{Request, RequestHead, Response, Router, empty, json};
 
@@ -15,6 +16,7 @@ use crate::cache::{Rendered, etag};
 use crate::convert::own as convert;
 use crate::error::{Answer, Problem, Refusal};
 use crate::page::Page;
+use crate::replay::replay;
 use crate::state::{Rest, conditional};
 use crate::wire::own::{
     HeartbeatAnswer, HeartbeatBody, InstancePage, NamespacePage, Registration, Rotation,
@@ -22,6 +24,8 @@ use crate::wire::own::{
 };
 
 const DIALECT: Dialect = Dialect::Rest;
+/// How often creating a service or else updating it is tried, while others remove and create it.
+const TRIES_MAX: usize = 8;
 
 const SERVICES: &str = "/v1/namespaces/{namespace}/services";
 const SERVICE: &str = "/v1/namespaces/{namespace}/services/{service}";
@@ -106,7 +110,7 @@ fn services(rest: &Rest, head: &RequestHead) -> Answer {
     let (shown, next) = page.cut(all, |state| state.service().key.name.as_str().to_owned());
     let services = shown
         .into_iter()
-        .map(|state| convert::service_to_wire(&view, state))
+        .map(|state| convert::service_to_wire(view.position().epoch, state))
         .collect();
     let document = ServicePage {
         namespace: namespace.as_str().to_owned(),
@@ -120,7 +124,7 @@ fn service(rest: &Rest, head: &RequestHead) -> Answer {
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let key = service_key(head)?;
-    let document = convert::service_to_wire(&view, view.service(&key)?);
+    let document = convert::service_to_wire(view.position().epoch, view.service(&key)?);
     versioned(rest, head, &view, &Scope::Service(key), &document)
 }
 
@@ -129,51 +133,80 @@ async fn put_service(rest: &Rest, request: &mut Request) -> Answer {
     let key = service_key(&request.head)?;
     let settings: ServiceSettings = read_json_or_empty(request).await?;
     let change = convert::service_change(&settings)?;
-    let outcome = create_or_update(rest, &access, &key, change).await?;
+    let before = service_before(rest, &access, &key);
+    let (applied, command) = create_or_update(rest, &access, &key, &change).await?;
     let view = rest.registry.view(&access);
-    let state = view.service(&key)?;
-    Ok(written(
-        &view,
-        state,
-        outcome,
-        &convert::service_to_wire(&view, state),
-    ))
+    let epoch = view.position().epoch;
+    if let Ok(state) = view.service(&key) {
+        let document = convert::service_to_wire(epoch, state);
+        return Ok(written(epoch, state, applied.outcome, &document));
+    }
+    let before = before.filter(|_| matches!(command, Command::UpdateService { .. }));
+    let command = match before {
+        Some(_) => command,
+        None => create(&key, &change),
+    };
+    let snapshot = replay(rest, &access, before.as_ref(), &command, applied)?;
+    let state = snapshot.service(&key).ok_or_else(|| unshown(&key))?;
+    let mut document = convert::service_to_wire(epoch, state);
+    document.id.clear();
+    Ok(written(epoch, state, applied.outcome, &document))
 }
 
-/// Two that create it at once both succeed: the second one updates.
+/// Returns the service as it is, if it is there.
+fn service_before(rest: &Rest, access: &Access, key: &ServiceKey) -> Option<Arc<Service>> {
+    let view = rest.registry.view(access);
+    let state = view.service(key).ok();
+    state.map(|state| Arc::clone(state.service()))
+}
+
+/// What was decided once more is there: this answers for the case that a rule of the registry changes.
+fn unshown(what: &impl std::fmt::Display) -> RegistryError {
+    RegistryError::Unknown {
+        why: format!("{what} was written and removed again"),
+    }
+}
+
+fn create(key: &ServiceKey, change: &ServiceChange) -> Command {
+    Command::CreateService(ServiceSpec {
+        key: key.clone(),
+        change: change.clone(),
+        request_id: None,
+    })
+}
+
+/// Returns what was done and by which command. Two that create it at once both succeed, since the second one updates;
+/// one that others remove and create all the time is tried a few times.
 async fn create_or_update(
     rest: &Rest,
     access: &Access,
     key: &ServiceKey,
-    change: ServiceChange,
-) -> Result<Outcome, RegistryError> {
-    let update = || Command::UpdateService {
-        key: key.clone(),
-        change: change.clone(),
-        expected: None,
-    };
-    match rest.registry.apply(access, update()).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        done => return done.map(|applied| applied.outcome),
+    change: &ServiceChange,
+) -> Result<(Applied, Command), RegistryError> {
+    let mut tries = 1;
+    loop {
+        let update = Command::UpdateService {
+            key: key.clone(),
+            change: change.clone(),
+            expected: None,
+        };
+        match rest.registry.apply(access, update.clone()).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            done => return done.map(|applied| (applied, update)),
+        }
+        let create = create(key, change);
+        match rest.registry.apply(access, create.clone()).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && tries < TRIES_MAX => {
+                tries += 1;
+            }
+            done => return done.map(|applied| (applied, create)),
+        }
     }
-    let create = Command::CreateService(ServiceSpec {
-        key: key.clone(),
-        change: change.clone(),
-        request_id: None,
-    });
-    match rest.registry.apply(access, create).await {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        done => return done.map(|applied| applied.outcome),
-    }
-    rest.registry
-        .apply(access, update())
-        .await
-        .map(|applied| applied.outcome)
 }
 
 /// Answers 201 for what is new and 200 for what was there.
 fn written(
-    view: &View,
+    epoch: Epoch,
     state: &ServiceState,
     outcome: Outcome,
     document: &impl serde::Serialize,
@@ -183,7 +216,8 @@ fn written(
         Outcome::Updated | Outcome::Unchanged | Outcome::Removed => StatusCode::OK,
     };
     let mut response = json(status, render(document));
-    let etag = etag(view.position_at(state.modified()));
+    let revision = state.modified();
+    let etag = etag(Position { epoch, revision });
     response.headers_mut().insert(http::header::ETAG, etag);
     response
 }
@@ -216,7 +250,7 @@ fn instances(rest: &Rest, head: &RequestHead) -> Answer {
     });
     let shown = shown
         .into_iter()
-        .map(|it| convert::instance_to_wire(&view, state, it));
+        .map(|it| convert::instance_to_wire(view.position().epoch, state, it));
     let document = InstancePage {
         namespace: key.namespace.as_str().to_owned(),
         service: key.name.as_str().to_owned(),
@@ -238,7 +272,7 @@ fn instance(rest: &Rest, head: &RequestHead) -> Answer {
     let (key, id) = (service_key(head)?, InstanceId::new(param(head, "id"))?);
     let owner = owner(head)?;
     let instance = view.instance(&key, &id, owner.as_ref())?;
-    let document = convert::instance_to_wire(&view, view.service(&key)?, instance);
+    let document = convert::instance_to_wire(view.position().epoch, view.service(&key)?, instance);
     // The rotation is of the whole service: a change of another instance may put this one in or out.
     versioned(rest, head, &view, &Scope::Service(key), &document)
 }
@@ -250,11 +284,8 @@ async fn put_instance(rest: &Rest, request: &mut Request) -> Answer {
     let owner = owner(&request.head)?;
     let registration: Registration = read_json(request).await?;
     // The service's lease is a default of this dialect: it becomes part of what is registered.
-    let lease = {
-        let view = rest.registry.view(&access);
-        let state = view.service(&key).ok();
-        state.and_then(|state| state.service().lease_seconds)
-    };
+    let before = service_before(rest, &access, &key);
+    let lease = before.as_ref().and_then(|before| before.lease_seconds);
     let spec = convert::registration(&registration, lease)?;
     let command = Command::Register {
         service: key.clone(),
@@ -263,12 +294,22 @@ async fn put_instance(rest: &Rest, request: &mut Request) -> Answer {
         spec,
         defaults: ServiceChange::default(),
     };
-    let applied = rest.registry.apply(&access, command).await?;
+    let applied = rest.registry.apply(&access, command.clone()).await?;
     let view = rest.registry.view(&access);
-    let state = view.service(&key)?;
-    let instance = view.instance(&key, &id, owner.as_ref())?;
-    let document = convert::instance_to_wire(&view, state, instance);
-    Ok(written(&view, state, applied.outcome, &document))
+    let epoch = view.position().epoch;
+    let shown = (view.service(&key), view.instance(&key, &id, owner.as_ref()));
+    if let (Ok(state), Ok(instance)) = shown {
+        let document = convert::instance_to_wire(epoch, state, instance);
+        return Ok(written(epoch, state, applied.outcome, &document));
+    }
+    let snapshot = replay(rest, &access, before.as_ref(), &command, applied)?;
+    let state = snapshot.service(&key);
+    let made = key.instance(owner.unwrap_or_default(), id);
+    let instance = snapshot.instance(&made);
+    let (state, instance) = state.zip(instance).ok_or_else(|| unshown(&made))?;
+    let mut document = convert::instance_to_wire(epoch, state, instance);
+    document.registration_id.clear();
+    Ok(written(epoch, state, applied.outcome, &document))
 }
 
 async fn delete_instance(rest: &Rest, request: &mut Request) -> Answer {
@@ -326,7 +367,8 @@ fn load(load: f64) -> Result<f32, RegistryError> {
         reason = "a ratio needs no more digits"
     )]
     let load = load as f32;
-    Ok(load)
+    // Minus zero is written as such, and says nothing that zero does not.
+    Ok(load + 0.0)
 }
 
 /// Names the service that `?namespace=` and the path mean.
@@ -352,7 +394,7 @@ fn discover(rest: &Rest, head: &RequestHead) -> Answer {
                 service: state.service().key.name.as_str().to_owned(),
                 tier: rotation.tier().map(Tier),
                 instances: instances
-                    .map(|it| convert::instance_to_wire(&view, state, it))
+                    .map(|it| convert::instance_to_wire(view.position().epoch, state, it))
                     .collect(),
             })
         };

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use waypost_core::{
-    Access, Command, Dialect, Instance, InstanceId, RegistryError, Scope, ServiceChange,
-    ServiceState, View,
+    Access, Dialect, Instance, InstanceId, RegistryError, Scope, ServiceState, View,
 };
 use waypost_http::{Request, RequestHead, Router};
 
-use super::discovery::{register_first, success};
-use super::{answer, at_once, param, render, waiting};
+use super::{answer, at_once, param, render, sources, waiting};
 use crate::body::read_json;
 use crate::cache::{Kind, Rendered};
 use crate::convert::service_discovery as convert;
@@ -38,6 +36,18 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
         .delete(
             "/service-discovery/{service_name}/{instance_id}",
             waiting!(rest, deregister),
+        )
+        .delete(
+            "/service-discovery/discover/{service_name}",
+            waiting!(rest, leave_discover),
+        )
+        .delete(
+            "/service-discovery/health/aggregated",
+            waiting!(rest, leave_health),
+        )
+        .delete(
+            "/service-discovery/services/healthy",
+            waiting!(rest, leave_services),
         )
         .get_sync(
             "/service-discovery/discover/{service_name}",
@@ -74,14 +84,7 @@ async fn register(rest: &Rest, request: &mut Request) -> Answer {
         service_name: service.name.as_str().to_owned(),
         instance_id: id.as_str().to_owned(),
     };
-    let command = Command::Register {
-        service,
-        id,
-        owner: None,
-        spec,
-        defaults: ServiceChange::default(),
-    };
-    rest.registry.apply(&access, command).await?;
+    sources::register(rest, &access, service, id, spec).await?;
     Ok(answer(StatusCode::OK, &registered))
 }
 
@@ -90,35 +93,37 @@ async fn heartbeat(rest: &Rest, request: &mut Request) -> Answer {
     let body: Heartbeat = read_json(request).await?;
     let service = rest.service_key(&body.service_name)?;
     let id = convert::heartbeat_id(&body)?;
-    let renewed = async {
-        let key = rest
-            .registry
-            .view(&access)
-            .instance(&service, &id, None)?
-            .key()
-            .clone();
-        rest.registry.heartbeat(&access, &key, None, None).await
-    };
-    match renewed.await {
-        Ok(_) => Ok(success("Heartbeat updated successfully".to_owned())),
-        Err(error) => Err(register_first(
-            &error,
-            &service.name,
-            &id,
-            "POST /service-discovery/register",
-        )),
-    }
+    let path = "POST /service-discovery/register";
+    sources::renew(rest, &access, &service, &id, path).await
 }
 
 async fn deregister(rest: &Rest, request: &mut Request) -> Answer {
-    let access = rest.writer(&request.head, DIALECT)?;
-    let service = rest.service_key(param(&request.head, "service_name"))?;
-    let id = InstanceId::new(param(&request.head, "instance_id"))?;
+    let (service, id) = (
+        param(&request.head, "service_name"),
+        param(&request.head, "instance_id"),
+    );
+    leave(rest, &request.head, service, id).await
+}
+
+/// The words of the paths to read are names of services too: these routes would hide theirs.
+async fn leave_discover(rest: &Rest, request: &mut Request) -> Answer {
+    let id = param(&request.head, "service_name");
+    leave(rest, &request.head, "discover", id).await
+}
+
+async fn leave_health(rest: &Rest, request: &mut Request) -> Answer {
+    leave(rest, &request.head, "health", "aggregated").await
+}
+
+async fn leave_services(rest: &Rest, request: &mut Request) -> Answer {
+    leave(rest, &request.head, "services", "healthy").await
+}
+
+async fn leave(rest: &Rest, head: &RequestHead, service: &str, id: &str) -> Answer {
+    let access = rest.writer(head, DIALECT)?;
+    let (service, id) = (rest.service_key(service)?, InstanceId::new(id)?);
     let message = format!("Service {}:{id} unregistered successfully", service.name);
-    let owner = None;
-    let command = Command::Deregister { service, id, owner };
-    rest.registry.apply(&access, command).await?;
-    Ok(success(message))
+    sources::leave(rest, &access, service, id, message).await
 }
 
 fn discover(rest: &Rest, head: &RequestHead) -> Answer {

@@ -31,16 +31,32 @@ const CHECK_FIELDS: [(&str, &[&str]); 5] = [
     ("observed", &[]),
 ];
 
+/// Kinds that are shown and cannot be sent: no path takes their results.
+const SHOWN_ONLY: [&str; 2] = ["reported", "observed"];
+
 /// Adds the rules to a document.
 pub(super) fn refine(document: &mut Value) {
     let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") else {
         return;
     };
-    if let Some(check) = schemas.get_mut("Check") {
-        *check = check_by_kind(check);
+    if let Some(check) = schemas.get("Check") {
+        let shown = check_by_kind(check, |_| true);
+        let sent = check_by_kind(check, |kind| !SHOWN_ONLY.contains(&kind));
+        schemas.insert("CheckShown".to_owned(), shown);
+        schemas.insert("Check".to_owned(), sent);
+        show_checks(schemas, "Service");
+        show_checks(schemas, "Instance");
     }
     add(schemas, "Registration", registration());
     add(schemas, "ServiceDiscoveryHeartbeat", heartbeat());
+}
+
+/// Lets a document that is shown have every kind of check.
+fn show_checks(schemas: &mut Map<String, Value>, name: &str) {
+    let document = schemas.get_mut(name);
+    if let Some(items) = document.and_then(|it| it.pointer_mut("/properties/checks/items")) {
+        *items = json!({"$ref": "#/components/schemas/CheckShown"});
+    }
 }
 
 fn add(schemas: &mut Map<String, Value>, name: &str, rules: Value) {
@@ -75,25 +91,26 @@ fn heartbeat() -> Value {
     ]}])
 }
 
-fn check_by_kind(check: &Value) -> Value {
+fn check_by_kind(check: &Value, is_taken: impl Fn(&str) -> bool) -> Value {
     let none = Map::new();
     let properties = check
         .get("properties")
         .and_then(Value::as_object)
         .unwrap_or(&none);
-    let kinds = CHECK_FIELDS.map(|(kind, fields)| {
+    let taken = CHECK_FIELDS.iter().filter(|(kind, _)| is_taken(kind));
+    let kinds = taken.map(|(kind, fields)| {
         let common = ["id", "unhealthy_after", "healthy_after"];
-        let names = common.iter().chain(fields);
+        let names = common.iter().chain(*fields);
         let mut own: Map<String, Value> = names
             .filter_map(|name| Some(((*name).to_owned(), properties.get(*name)?.clone())))
             .collect();
         own.insert("kind".to_owned(), json!({"type": "string", "const": kind}));
         let mut required = vec!["id", "kind"];
-        if kind == "heartbeat" {
+        if *kind == "heartbeat" {
             required.push("within_seconds");
             own.insert("within_seconds".to_owned(), json!({"type": "integer", "minimum": 1, "maximum": u32::MAX}));
         }
         json!({"type": "object", "title": kind, "required": required, "properties": own, "additionalProperties": false})
     });
-    json!({"description": check.get("description"), "oneOf": kinds})
+    json!({"description": check.get("description"), "oneOf": kinds.collect::<Vec<Value>>()})
 }

@@ -10,8 +10,8 @@ const OWN: &str = "Namespaces, services and instances";
 const FIND: &str = "Finding and explaining";
 const SERVER: &str = "The server";
 
-const READ: &[u16] = &[400, 401];
-const FIND_ONE: &[u16] = &[400, 401, 404, 422];
+const READ: &[u16] = &[400, 401, 403];
+const FIND_ONE: &[u16] = &[400, 401, 403, 404, 422];
 const WRITE: &[u16] = &[400, 401, 403, 409, 413, 422, 503];
 const CHANGE: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 503];
 
@@ -46,12 +46,21 @@ pub(super) const ROUTES: &[Route] = &[
         Body::None, Answered::Versioned("HealthyInstances"), FIND_ONE),
     route!(Get "/v1/discovery/services/{service_name}/instances", DISCOVERY,
         "Lists targets for Prometheus' HTTP service discovery", &[],
-        Body::None, Answered::VersionedList("TargetGroup"), &[400, 401, 422]),
+        Body::None, Answered::VersionedList("TargetGroup"), &[400, 401, 403, 422]),
     route!(Post "/service-discovery/register", SERVICE_DISCOVERY, "Registers an instance, or updates it", &[],
         Body::Needed("ServiceDiscoveryRegistration"), Answered::Document("Registered"), WRITE),
     route!(Post "/service-discovery/heartbeat", SERVICE_DISCOVERY, "Says that an instance lives", &[],
         Body::Needed("ServiceDiscoveryHeartbeat"), Answered::Document("Success"), CHANGE),
     route!(Delete "/service-discovery/{service_name}/{instance_id}", SERVICE_DISCOVERY, "Removes an instance", &[],
+        Body::None, Answered::Document("Success"), CHANGE),
+    route!(Delete "/service-discovery/discover/{service_name}", SERVICE_DISCOVERY,
+        "Removes an instance, whose id stands last, of the service named discover", &[],
+        Body::None, Answered::Document("Success"), CHANGE),
+    route!(Delete "/service-discovery/health/aggregated", SERVICE_DISCOVERY,
+        "Removes the instance aggregated of the service named health", &[],
+        Body::None, Answered::Document("Success"), CHANGE),
+    route!(Delete "/service-discovery/services/healthy", SERVICE_DISCOVERY,
+        "Removes the instance healthy of the service named services", &[],
         Body::None, Answered::Document("Success"), CHANGE),
     route!(Get "/service-discovery/discover/{service_name}", SERVICE_DISCOVERY, "Picks an instance, in turn", &[],
         Body::None, Answered::Document("Discovered"), FIND_ONE),
@@ -65,7 +74,7 @@ pub(super) const ROUTES: &[Route] = &[
         "Lists the services that have an instance with a tag", &[],
         Body::None, Answered::Versioned("ServiceList"), READ),
     route!(Get "/v1/namespaces", OWN, "Lists the namespaces", &["limit", "after"],
-        Body::None, Answered::Versioned("NamespacePage"), &[400, 401, 422]),
+        Body::None, Answered::Versioned("NamespacePage"), &[400, 401, 403, 422]),
     route!(Get "/v1/namespaces/{namespace}/services", OWN, "Lists the services of a namespace", &["limit", "after"],
         Body::None, Answered::Versioned("ServicePage"), FIND_ONE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}", OWN, "Shows a service", &[],
@@ -78,7 +87,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances", OWN, "Lists the instances of a service",
         &["limit", "after"], Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Shows an instance", &["owner"],
-        Body::None, Answered::Versioned("Instance"), &[400, 401, 404, 409, 422]),
+        Body::None, Answered::Versioned("Instance"), &[400, 401, 403, 404, 409, 422]),
     route!(Put "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
         "Registers an instance, or updates it", &["owner"],
         Body::Needed("Registration"), Answered::Written("Instance"), WRITE),
@@ -90,7 +99,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Get "/v1/discover/{service}", FIND, "Shows who may be sent traffic", &["namespace"],
         Body::None, Answered::Versioned("Rotation"), FIND_ONE),
     route!(Get "/v1/explain/{service}/{id}", FIND, "Explains why an instance is in rotation or out",
-        &["namespace", "owner"], Body::None, Answered::Document("Explanation"), &[400, 401, 404, 409, 422]),
+        &["namespace", "owner"], Body::None, Answered::Document("Explanation"), &[400, 401, 403, 404, 409, 422]),
     route!(Get "/health", SERVER, "Tells how this server is; needs no credential", &[],
         Body::None, Answered::Document("ServerHealth"), &[]),
     route!(Get "/openapi.json", SERVER, "Returns this document", &[],

@@ -158,3 +158,56 @@ fn brackets_in_strings_do_not_count_as_nesting() {
     assert!(parse::<ServiceRegistrationRequest>(body.as_bytes()).is_ok());
     assert!(parse::<Value>(br#"{"a":"\\","b":[]}"#).is_ok());
 }
+
+#[test]
+fn a_number_out_of_range_is_told_its_own_range() {
+    let own = |body: &str| {
+        let (status, field, _, rule) = refused::<Registration>(body.as_bytes());
+        (status, field, rule)
+    };
+    let check = |field: &str, value: &str| {
+        own(&format!(
+            r#"{{"checks":[{{"id":"a","kind":"http","{field}":{value}}}]}}"#
+        ))
+    };
+    let expected = |field: &str, range: &str| {
+        let rule = format!("must be a whole number from {range}");
+        (422, field.to_owned(), rule)
+    };
+    for value in ["-1", "65536", "1.5", "\"x\"", "1e30"] {
+        let body = format!(r#"{{"weight":{value}}}"#);
+        assert_eq!(own(&body), expected("weight", "0 to 65535"), "{value}");
+    }
+    for value in ["-1", "0", "86401"] {
+        let body = format!(r#"{{"lease_seconds":{value}}}"#);
+        assert_eq!(own(&body), expected("lease_seconds", "1 to 86400"));
+    }
+    for field in ["unhealthy_after", "healthy_after"] {
+        for value in ["-1", "0", "65536", "true"] {
+            let named = format!("checks[0].{field}");
+            assert_eq!(check(field, value), expected(&named, "1 to 65535"));
+        }
+    }
+    let interval = expected("checks[0].interval_seconds", "1 to 4294967295");
+    assert_eq!(check("interval_seconds", "0"), interval);
+    let service = refused::<ServiceSettings>(br#"{"remove_after_seconds":-1}"#);
+    assert_eq!(service.3, "must be a whole number from 0 to 2592000");
+    assert!(parse::<Registration>(br#"{"weight":65535.0,"lease_seconds":null}"#).is_ok());
+}
+
+#[test]
+fn an_unknown_field_of_any_name_is_named_with_its_value() {
+    for name in ["`", "``", "a`b", "a.b", "", "`, expected x", "a[0]"] {
+        let body = serde_json::json!({"address": "c", name: 7}).to_string();
+        let (_, field, value, rule) = refused::<Registration>(body.as_bytes());
+        assert_eq!((field.as_str(), value.as_str()), (name, "7"));
+        assert!(
+            rule.starts_with("is not known; known are `address`, "),
+            "{rule}"
+        );
+        let check = serde_json::json!({"id": "a", "kind": "tcp", name: 7});
+        let body = serde_json::json!({"checks": [check]}).to_string();
+        let (_, field, value, _) = refused::<ServiceSettings>(body.as_bytes());
+        assert_eq!((field, value.as_str()), (format!("checks[0].{name}"), "7"));
+    }
+}

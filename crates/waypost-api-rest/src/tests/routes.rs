@@ -102,3 +102,35 @@ async fn only_health_is_open() {
         .collect();
     assert_eq!(open, ["/health"]);
 }
+
+#[test]
+fn checks_that_cannot_be_sent_are_described_where_they_are_shown_only() {
+    let document = crate::openapi::document("1.2.3");
+    let schemas = &document["components"]["schemas"];
+    let kinds = |schema: &str| -> Vec<&str> {
+        let kinds = schemas[schema]["oneOf"].as_array().unwrap().iter();
+        kinds.map(|kind| kind["title"].as_str().unwrap()).collect()
+    };
+    assert_eq!(kinds("Check"), ["http", "tcp", "heartbeat"]);
+    let shown = ["http", "tcp", "heartbeat", "reported", "observed"];
+    assert_eq!(kinds("CheckShown"), shown);
+    let checks_of = |schema: &str| schemas[schema]["properties"]["checks"].to_string();
+    for (schema, named) in [
+        ("Service", "CheckShown\""),
+        ("Instance", "CheckShown\""),
+        ("ServiceSettings", "Check\""),
+        ("Registration", "Check\""),
+    ] {
+        let checks = checks_of(schema);
+        assert!(checks.contains(&format!("schemas/{named}")), "{checks}");
+    }
+}
+
+#[test]
+fn the_id_that_leaves_the_service_discover_is_described_as_an_id() {
+    let document = crate::openapi::document("1.2.3");
+    let path = &document["paths"]["/service-discovery/discover/{service_name}"];
+    let length = |method: &str| path[method]["parameters"][0]["schema"]["maxLength"].clone();
+    assert_eq!((length("delete"), length("get")), (64.into(), 127.into()));
+    assert_eq!(path["delete"]["parameters"][0]["name"], "service_name");
+}

@@ -71,7 +71,7 @@ pub(crate) struct ServiceInstance<'a> {
     /// Address or host name.
     #[schema(value_type = String)]
     pub(crate) host: Cow<'a, str>,
-    /// Port; 0 for an instance registered without one.
+    /// Port; 0 for an instance that was registered elsewhere without one: this model needs a number.
     pub(crate) port: u16,
     /// Path that is asked for its health; empty when it is not checked over HTTP.
     pub(crate) health_endpoint: &'a str,

@@ -5,39 +5,47 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A whole number that a `u32` holds.
+/// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy)]
-struct Whole(u32);
+struct Whole<const MIN: u32, const MAX: u32>(u32);
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WholeVisitor)
+        deserializer.deserialize_any(WholeVisitor::<MIN, MAX>)
     }
 }
 
-struct WholeVisitor;
+struct WholeVisitor<const MIN: u32, const MAX: u32>;
 
-impl Visitor<'_> for WholeVisitor {
-    type Value = Whole;
+impl<const MIN: u32, const MAX: u32> WholeVisitor<MIN, MAX> {
+    fn refusal<E: Error>() -> E {
+        E::custom(format_args!("must be a whole number from {MIN} to {MAX}"))
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
+    type Value = Whole<MIN, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("u32")
+        write!(f, "a whole number from {MIN} to {MAX}")
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
-        let number = u32::try_from(number);
-        number
-            .map(Whole)
-            .map_err(|_| E::custom("must be a whole number from 0 to 4294967295"))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        let number = u32::try_from(number).ok();
+        let number = number.filter(|number| (MIN..=MAX).contains(number));
+        number.map(Whole).ok_or_else(Self::refusal)
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Whole, E> {
-        self.visit_u64(u64::try_from(number).unwrap_or(u64::MAX))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(Self::refusal()),
+        }
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
-        if number.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&number) {
-            return self.visit_u64(u64::MAX);
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        if number.fract() != 0.0 || !(f64::from(MIN)..=f64::from(MAX)).contains(&number) {
+            return Err(Self::refusal());
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -50,30 +58,25 @@ impl Visitor<'_> for WholeVisitor {
 }
 
 /// Reads an optional number; null is none.
-pub(crate) fn optional_u32<'de, D: Deserializer<'de>>(
+pub(crate) fn optional_u32<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(
     deserializer: D,
 ) -> Result<Option<u32>, D::Error> {
-    Ok(Option::<Whole>::deserialize(deserializer)?.map(|whole| whole.0))
+    Ok(Option::<Whole<MIN, MAX>>::deserialize(deserializer)?.map(|whole| whole.0))
 }
 
-/// Reads an optional number up to 65,535; null is none.
-pub(crate) fn optional_u16<'de, D: Deserializer<'de>>(
+/// Reads an optional number from 1 to 65,535; null is none.
+pub(crate) fn optional_count<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u16>, D::Error> {
-    let Some(Whole(number)) = Option::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    let number = u16::try_from(number);
-    number
-        .map(Some)
-        .map_err(|_| D::Error::custom("must be a whole number from 0 to 65535"))
+    let number = optional_u32::<D, 1, 65_535>(deserializer)?;
+    Ok(number.and_then(|number| u16::try_from(number).ok()))
 }
 
 /// Tells a number that is null from one that is not there.
-pub(crate) fn given_u32<'de, D: Deserializer<'de>>(
+pub(crate) fn given_u32<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(
     deserializer: D,
 ) -> Result<Option<Option<u32>>, D::Error> {
-    optional_u32(deserializer).map(Some)
+    optional_u32::<D, MIN, MAX>(deserializer).map(Some)
 }
 
 /// Reads a field that may be left out, and may not be null.

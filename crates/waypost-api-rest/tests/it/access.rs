@@ -127,3 +127,66 @@ async fn a_page_of_another_site_changes_nothing_and_ours_may() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_open_server_hears_browsers_under_local_names_only() {
+    let server = start().await;
+    let body = r#"{"service_name":"web","instance_id":"web-1","host":"localhost","port":8080}"#;
+    let status = async |method: &str, path: &str, host: &str, headers: &str| {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        server.exchange(request.as_bytes()).await.status
+    };
+    let reads_and_writes = [
+        ("POST", "/v1/discovery/register"),
+        ("GET", "/v1/discovery/services"),
+        ("GET", "/openapi.json"),
+    ];
+    for (host, is_local) in [
+        ("evil.example:4701", false),
+        ("127.0.0.1.evil.example", false),
+        ("localhost.evil.example:4701", false),
+        ("evillocalhost", false),
+        ("127.0.0.1@evil.example", false),
+        ("[::1].evil.example", false),
+        ("", false),
+        ("127.0.0.1:4701", true),
+        ("10.0.0.7", true),
+        ("[::1]:4701", true),
+        ("localhost:4701", true),
+        ("LOCALHOST", true),
+        ("registry.localhost:4701", true),
+    ] {
+        let origin = format!("Origin: http://{host}\r\n");
+        let both = format!("{origin}Sec-Fetch-Site: same-origin\r\n");
+        for (method, path) in reads_and_writes {
+            for headers in [
+                both.as_str(),
+                origin.as_str(),
+                "Sec-Fetch-Site: none\r\n",
+                "Sec-Fetch-Mode: cors\r\n",
+            ] {
+                let expected = if is_local { 200 } else { 403 };
+                let found = status(method, path, host, headers).await;
+                assert_eq!(found, expected, "{method} {path} {host} {headers}");
+            }
+            if !host.is_empty() && !host.contains(['@', ']']) {
+                assert_eq!(status(method, path, host, "").await, 200, "{host}");
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_with_a_token_has_any_name() {
+    let server = start_with(with_secret(false)).await;
+    let request = format!(
+        "GET /v1/discovery/services HTTP/1.1\r\nHost: registry.example\r\nConnection: close\r\n\
+         Origin: http://registry.example\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    assert_eq!(server.exchange(request.as_bytes()).await.status, 200);
+    server.stop().await;
+}

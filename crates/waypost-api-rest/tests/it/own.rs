@@ -1,9 +1,13 @@
 //! Our own paths.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use waypost_core::CheckState;
+use waypost_core::{
+    Access, Addresses, Check, CheckId, CheckKind, CheckState, Command, Dialect, InstanceId,
+    RegistrationSpec, ServiceChange, ServiceKey,
+};
 
 use crate::support::start;
 
@@ -360,5 +364,101 @@ async fn the_documents_about_the_interface_are_served() {
             .unwrap()
             .starts_with("default-src 'none'")
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_write_that_was_applied_succeeds_whatever_is_removed_after_it() {
+    let server = Arc::new(start().await);
+    let mut sent = tokio::task::JoinSet::new();
+    for turn in 0..400_usize {
+        let server = Arc::clone(&server);
+        let path = if turn % 4 < 2 { INSTANCE } else { SERVICE };
+        let body = if turn % 4 < 2 { REGISTRATION } else { "{}" };
+        sent.spawn(async move {
+            if turn % 2 == 1 {
+                let _ = server.delete(path).await;
+                return None;
+            }
+            Some(server.put(path, body).await)
+        });
+    }
+    let mut puts = 0;
+    while let Some(answered) = sent.join_next().await {
+        let Some(answered) = answered.unwrap() else {
+            continue;
+        };
+        assert!([200, 201].contains(&answered.status), "{answered:?}");
+        assert_eq!(answered.json()["namespace"], "shop.internal");
+        puts += 1;
+    }
+    assert_eq!(puts, 200);
+    Arc::into_inner(server).unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn checks_that_nobody_can_report_are_refused_and_are_shown() {
+    let server = start().await;
+    for kind in ["reported", "observed"] {
+        let checks = format!(r#""checks":[{{"id":"said","kind":"{kind}"}}]"#);
+        let instance = format!(r#"{{"address":"10.0.0.1",{checks}}}"#);
+        for (path, body) in [(INSTANCE, instance), (SERVICE, format!("{{{checks}}}"))] {
+            let problem = server.put(path, &body).await.problem(422);
+            assert_eq!(
+                (&problem["field"], &problem["value"], &problem["rule"]),
+                (
+                    &json!("checks.said.kind"),
+                    &json!(kind),
+                    &json!("cannot be reported over HTTP yet; use http, tcp or heartbeat")
+                )
+            );
+        }
+    }
+    let id = CheckId::new("said").unwrap();
+    let checks =
+        [CheckKind::Reported, CheckKind::Observed].map(|kind| Check::new(id.clone(), kind));
+    let [reported, observed] = checks;
+    for (check, kind) in [(reported, "reported"), (observed, "observed")] {
+        let change = ServiceChange {
+            checks: Some(vec![check.clone()].into()),
+            ..ServiceChange::default()
+        };
+        let addresses = Addresses::parse("address", "10.0.0.1").unwrap();
+        let spec = RegistrationSpec {
+            checks: vec![check].into(),
+            ..RegistrationSpec::new(addresses, 80, Dialect::Rest)
+        };
+        let service = ServiceKey::new("svc.internal", kind).unwrap();
+        let command = Command::Register {
+            service,
+            id: InstanceId::new("a").unwrap(),
+            owner: None,
+            spec: spec.into(),
+            defaults: change,
+        };
+        let access = Access::internal("test");
+        server.registry.apply(&access, command).await.unwrap();
+        let path = format!("/v1/namespaces/svc.internal/services/{kind}");
+        for path in [path.clone(), format!("{path}/instances/a")] {
+            let shown = server.get(&path).await.json();
+            assert_eq!(shown["checks"][0]["kind"], kind);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_load_of_minus_zero_is_zero() {
+    let server = start().await;
+    server.put(INSTANCE, REGISTRATION).await;
+    let path = format!("{INSTANCE}/heartbeat");
+    let beat = server.post(&path, r#"{"load":-0.0}"#).await;
+    assert_eq!(beat.status, 200);
+    let shown = server.get(INSTANCE).await.body;
+    assert!(shown.contains(r#""load":0.0,"#), "{shown}");
+    server.register("web", "web-1").await;
+    server.probed("web", "web-1", (200, ""), Some(-0.0));
+    let shown = server.get("/v1/discovery/services/web").await.body;
+    assert!(shown.contains(r#""load_percentage":0.0,"#), "{shown}");
     server.stop().await;
 }

@@ -36,3 +36,21 @@ async fn odd_metadata_becomes_legal_labels_and_ipv6_stands_in_brackets() {
     assert_eq!(targets, expected);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_instance_without_a_port_is_no_target_and_has_port_0_in_the_sources_objects() {
+    let server = start().await;
+    server.register("web", "web-1").await;
+    let path = "/v1/namespaces/svc.internal/services/web/instances/web-2";
+    let put = server.put(path, r#"{"address":"10.0.0.2"}"#).await;
+    assert_eq!(put.status, 201);
+    let targets = server
+        .get("/v1/discovery/services/web/instances")
+        .await
+        .json();
+    assert_eq!(targets.as_array().unwrap().len(), 1);
+    assert_eq!(targets[0]["targets"], json!(["10.0.0.7:8080"]));
+    let shown = server.get("/v1/discovery/services/web").await.json();
+    assert_eq!(shown["instances"][1]["port"], 0);
+    server.stop().await;
+}

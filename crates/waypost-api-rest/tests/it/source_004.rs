@@ -291,3 +291,28 @@ async fn an_empty_registry_is_healthy_and_one_without_a_healthy_service_is_not()
     assert_eq!(health["overall_status"], "unhealthy");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn services_that_are_named_like_the_paths_leave_too() {
+    let server = start().await;
+    for (service, id) in [
+        ("discover", "x"),
+        ("discover", "rack%2F1"),
+        ("health", "aggregated"),
+        ("health", "other"),
+        ("services", "healthy"),
+        ("services", "by-tag"),
+    ] {
+        let plain = id.replace("%2F", "/");
+        server.register(service, &plain).await;
+        let path = format!("/service-discovery/{service}/{id}");
+        let left = server.delete(&path).await;
+        let message = format!("Service {service}:{plain} unregistered successfully");
+        assert_eq!(
+            (left.status, left.json()),
+            (200, json!({"success": true, "message": message}))
+        );
+        server.delete(&path).await.problem(404);
+    }
+    server.stop().await;
+}

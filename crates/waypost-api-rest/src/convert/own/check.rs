@@ -9,6 +9,7 @@ use crate::wire::own::{Check as WireCheck, CheckKindWord, Seconds};
 
 /// Reads a check; what its kind does not have is refused.
 pub(crate) fn check_from_wire(wire: &WireCheck) -> Result<Check, RegistryError> {
+    refuse_unreportable(wire)?;
     refuse_foreign_fields(wire)?;
     check_port_name(wire)?;
     let kind = match wire.kind {
@@ -32,6 +33,17 @@ pub(crate) fn check_from_wire(wire: &WireCheck) -> Result<Check, RegistryError> 
 
 fn field(wire: &WireCheck, name: &str) -> String {
     format!("checks.{}.{name}", wire.id)
+}
+
+/// Nobody could say what such a check finds, so that its instance would be out for good.
+fn refuse_unreportable(wire: &WireCheck) -> Result<(), RegistryError> {
+    let word = match wire.kind {
+        CheckKindWord::Reported => "reported",
+        CheckKindWord::Observed => "observed",
+        CheckKindWord::Http | CheckKindWord::Tcp | CheckKindWord::Heartbeat => return Ok(()),
+    };
+    let rule = "cannot be reported over HTTP yet; use http, tcp or heartbeat";
+    Err(RegistryError::invalid(field(wire, "kind"), word, rule))
 }
 
 fn refuse_foreign_fields(wire: &WireCheck) -> Result<(), RegistryError> {

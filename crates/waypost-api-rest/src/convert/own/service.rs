@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use waypost_core::{
-    Attributes, Check, Health, Origin, RegistryError, ServiceChange, ServiceState, View, text,
+    Attributes, Check, Epoch, Health, Origin, Position, RegistryError, ServiceChange, ServiceState,
+    text,
 };
 
 use super::{check_from_wire, check_to_wire};
@@ -47,7 +48,7 @@ fn tags_to_wire(tags: &Attributes) -> Vec<String> {
 }
 
 /// Shows a service.
-pub(crate) fn service_to_wire(view: &View, state: &ServiceState) -> Service {
+pub(crate) fn service_to_wire(epoch: Epoch, state: &ServiceState) -> Service {
     let service = state.service();
     let attributes = service.attributes.iter();
     Service {
@@ -68,7 +69,11 @@ pub(crate) fn service_to_wire(view: &View, state: &ServiceState) -> Service {
             .collect::<BTreeMap<_, _>>(),
         tags: tags_to_wire(&service.tags),
         instances: counts(state),
-        revision: view.position_at(state.modified()).to_string(),
+        revision: Position {
+            epoch,
+            revision: state.modified(),
+        }
+        .to_string(),
     }
 }
 

@@ -1,6 +1,9 @@
-use waypost_core::{Instance, NamespaceKind, NamespaceState, Scope, ServiceState, Text, View};
+use waypost_core::{
+    Epoch, Instance, NamespaceKind, NamespaceState, Position, Scope, ServiceState, Text, View,
+};
 
 use super::check_to_wire;
+use crate::convert::sources::load;
 use crate::explain::standing;
 use crate::time::Rfc3339;
 use crate::wire::own::{Instance as WireInstance, Namespace, Port, Tier};
@@ -25,7 +28,7 @@ pub(crate) fn namespace_to_wire(view: &View, state: &NamespaceState) -> Namespac
 
 /// Shows an instance.
 pub(crate) fn instance_to_wire(
-    view: &View,
+    epoch: Epoch,
     state: &ServiceState,
     instance: &Instance,
 ) -> WireInstance {
@@ -71,8 +74,12 @@ pub(crate) fn instance_to_wire(
         reason: standing.reason,
         last_heartbeat: vitals.last_heartbeat().map(Rfc3339),
         last_probe: vitals.last_probe().map(Rfc3339),
-        load: vitals.load(),
-        revision: view.position_at(instance.modified()).to_string(),
+        load: load(instance),
+        revision: Position {
+            epoch,
+            revision: instance.modified(),
+        }
+        .to_string(),
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Check {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "number::optional_u32"
+        deserialize_with = "number::optional_u32::<_, 1, { u32::MAX }>"
     )]
     #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub(crate) within_seconds: Option<u32>,
@@ -48,7 +48,7 @@ pub(crate) struct Check {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "number::optional_u32"
+        deserialize_with = "number::optional_u32::<_, 1, { u32::MAX }>"
     )]
     #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub(crate) interval_seconds: Option<u32>,
@@ -56,7 +56,7 @@ pub(crate) struct Check {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "number::optional_u32"
+        deserialize_with = "number::optional_u32::<_, 1, { u32::MAX }>"
     )]
     #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub(crate) unhealthy_interval_seconds: Option<u32>,
@@ -68,7 +68,7 @@ pub(crate) struct Check {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "number::optional_u16"
+        deserialize_with = "number::optional_count"
     )]
     #[schema(minimum = 1, maximum = 65_535)]
     pub(crate) unhealthy_after: Option<u16>,
@@ -76,14 +76,14 @@ pub(crate) struct Check {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "number::optional_u16"
+        deserialize_with = "number::optional_count"
     )]
     #[schema(minimum = 1, maximum = 65_535)]
     pub(crate) healthy_after: Option<u16>,
 }
 
 /// How a check finds out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CheckKindWord {
     /// A URL of the instance is asked.
@@ -96,6 +96,22 @@ pub(crate) enum CheckKindWord {
     Reported,
     /// Traffic is watched; it makes a warning at most.
     Observed,
+}
+
+impl<'de> Deserialize<'de> for CheckKindWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Kinds that are shown and cannot be sent are read too: their refusal says more than that they are unknown.
+        match &*String::deserialize(deserializer)? {
+            "http" => Ok(Self::Http),
+            "tcp" => Ok(Self::Tcp),
+            "heartbeat" => Ok(Self::Heartbeat),
+            "reported" => Ok(Self::Reported),
+            "observed" => Ok(Self::Observed),
+            _ => Err(D::Error::custom(
+                "must be one of `http`, `tcp` or `heartbeat`",
+            )),
+        }
+    }
 }
 
 /// Seconds with at most milliseconds; whole ones are written without a fraction.

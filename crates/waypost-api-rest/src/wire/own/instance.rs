@@ -41,7 +41,7 @@ pub(crate) struct Registration {
     #[schema(schema_with = schema::tags)]
     pub(crate) tags: Vec<String>,
     /// Share of the traffic relative to the other instances of the service [1].
-    #[serde(default, deserialize_with = "number::optional_u32")]
+    #[serde(default, deserialize_with = "number::optional_u32::<_, 0, 65_535>")]
     #[schema(maximum = 65_535)]
     pub(crate) weight: Option<u32>,
     /// Region that it runs in.
@@ -55,7 +55,7 @@ pub(crate) struct Registration {
     #[schema(max_items = 16)]
     pub(crate) checks: Vec<Check>,
     /// Seconds without heartbeat after which it is out; not said or null: the service's, else none.
-    #[serde(default, deserialize_with = "number::optional_u32")]
+    #[serde(default, deserialize_with = "number::optional_u32::<_, 1, 86_400>")]
     #[schema(minimum = 1, maximum = 86_400)]
     pub(crate) lease_seconds: Option<u32>,
 }
@@ -136,7 +136,7 @@ pub(crate) struct Instance {
     pub(crate) checks: Vec<Check>,
     /// Length of its lease.
     pub(crate) lease_seconds: Option<u32>,
-    /// New at each registration with other content.
+    /// New at each registration with other content; empty when it was removed before the answer to `PUT` was made.
     pub(crate) registration_id: String,
     /// When it was first registered.
     #[schema(value_type = String, format = DateTime)]

@@ -13,7 +13,7 @@ pub(crate) struct Service {
     pub(crate) namespace: String,
     /// Its name.
     pub(crate) name: String,
-    /// Its id, `srv-...`.
+    /// Its id, `srv-...`; empty when it was removed before the answer to `PUT` was made.
     pub(crate) id: String,
     /// Free text.
     pub(crate) description: String,
@@ -64,11 +64,11 @@ pub(crate) struct ServiceSettings {
     /// Whether failing instances are served when no other is left.
     pub(crate) fail_open: Option<bool>,
     /// Seconds after the end of its lease at which an instance is removed.
-    #[serde(default, deserialize_with = "number::optional_u32")]
+    #[serde(default, deserialize_with = "number::optional_u32::<_, 0, 2_592_000>")]
     #[schema(maximum = 2_592_000)]
     pub(crate) remove_after_seconds: Option<u32>,
     /// Lease of instances that do not say one; null takes it away.
-    #[serde(default, deserialize_with = "number::given_u32")]
+    #[serde(default, deserialize_with = "number::given_u32::<_, 1, 86_400>")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
     pub(crate) lease_seconds: Option<Option<u32>>,
     /// Checks of every instance.
