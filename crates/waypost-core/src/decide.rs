@@ -6,9 +6,10 @@ mod instance;
 mod namespace;
 mod service;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::batch::{Batch, Change, DOCUMENT_BYTES_MAX, Evidence, Object, Precondition};
+use crate::batch::{Batch, Change, DOCUMENT_BYTES_MAX, Evidence, Object, Precondition, Prefix};
 use crate::command::{Command, Context, Outcome};
 use crate::error::RegistryError;
 use crate::id::Revision;
@@ -210,24 +211,21 @@ pub(crate) struct Draft<'a> {
     /// Only made when a step builds on an earlier one of the same batch.
     ahead: Option<Snapshot>,
     batch: Batch,
+    /// What the batch writes, and what it has stated: both are asked for at every step.
+    written: HashSet<ObjectKey>,
+    stated: HashSet<ObjectKey>,
     applied: usize,
 }
 
 impl<'a> Draft<'a> {
     fn new(context: &'a Context, base: &'a Snapshot) -> Self {
-        let batch = Batch {
-            at: context.at,
-            author: context.author.clone(),
-            preconditions: Vec::new(),
-            changes: Vec::new(),
-            evidence: None,
-            cause: "",
-        };
         Self {
             context,
             base,
             ahead: None,
-            batch,
+            batch: batch_of(context, Vec::new()),
+            written: HashSet::new(),
+            stated: HashSet::new(),
             applied: 0,
         }
     }
@@ -242,60 +240,64 @@ impl<'a> Draft<'a> {
 
     /// Takes the changes drafted so far into the state that later steps see.
     fn catch_up(&mut self) {
-        if self.applied == self.batch.changes.len() {
+        let new = self.batch.changes.get(self.applied..).unwrap_or_default();
+        if new.is_empty() {
             return;
         }
-        let new = self
-            .batch
-            .changes
-            .get(self.applied..)
-            .unwrap_or_default()
-            .to_vec();
+        let step = batch_of(self.context, new.to_vec());
         self.applied = self.batch.changes.len();
         let revision = Revision(self.base.revision().0 + 1);
-        let step = Batch {
-            changes: new,
-            preconditions: Vec::new(),
-            ..self.batch.clone()
-        };
         let ahead = self.ahead.get_or_insert_with(|| self.base.clone());
         ahead.apply_batch(revision, &step);
     }
 
-    /// States a fact, unless it is about something that this batch itself wrote before.
-    fn require(&mut self, precondition: Precondition) {
-        let own = |key: &ObjectKey| self.batch.changes.iter().any(|change| change.key() == *key);
-        let about_own = match &precondition {
-            Precondition::At(key, _) | Precondition::Absent(key) => own(key),
-            Precondition::Empty(prefix) => self
-                .batch
-                .changes
-                .iter()
-                .any(|change| prefix.holds(&change.key())),
-        };
-        if !about_own && !self.batch.preconditions.contains(&precondition) {
-            self.batch.preconditions.push(precondition);
+    /// States that nothing lies under a prefix, unless this batch itself has put something there or taken it away.
+    fn require_empty(&mut self, prefix: Prefix) {
+        if !self.written.iter().any(|key| prefix.holds(key)) {
+            self.batch.preconditions.push(Precondition::Empty(prefix));
         }
     }
 
-    /// States that the object is as this state shows it: written then, or not there.
+    /// States that the object is as this state shows it: written then, or not there. About what this batch itself
+    /// wrote there is nothing to state.
     fn require_unchanged(&mut self, key: ObjectKey) {
-        match self.state().written(&key) {
-            Some(revision) => self.require(Precondition::At(key, revision)),
-            None => self.require(Precondition::Absent(key)),
+        if self.written.contains(&key) || !self.stated.insert(key.clone()) {
+            return;
         }
+        self.batch
+            .preconditions
+            .push(match self.state().written(&key) {
+                Some(revision) => Precondition::At(key, revision),
+                None => Precondition::Absent(key),
+            });
     }
 
     fn put(&mut self, object: Object) {
-        self.batch.changes.push(Change::Put(object));
+        self.change(Change::Put(object));
     }
 
     fn remove(&mut self, key: ObjectKey) {
-        self.batch.changes.push(Change::Remove(key));
+        self.change(Change::Remove(key));
+    }
+
+    fn change(&mut self, change: Change) {
+        self.written.insert(change.key());
+        self.batch.changes.push(change);
     }
 
     fn attach(&mut self, evidence: Evidence) {
         self.batch.evidence = Some(evidence);
+    }
+}
+
+fn batch_of(context: &Context, changes: Vec<Change>) -> Batch {
+    Batch {
+        at: context.at,
+        author: context.author.clone(),
+        preconditions: Vec::new(),
+        changes,
+        evidence: None,
+        cause: "",
     }
 }
 

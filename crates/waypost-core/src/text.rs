@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
+
 /// A shared, immutable string.
 pub type Text = arcstr::ArcStr;
 
@@ -18,14 +20,14 @@ const SHARED_MAX: usize = 262_144;
 
 /// Values that are alive somewhere, each once.
 struct Table<T> {
-    values: HashSet<T>,
+    values: HashSet<T, RandomState>,
     sweep_at: usize,
 }
 
 impl<T: Hash + Eq + Clone> Table<T> {
     fn new() -> Self {
         Self {
-            values: HashSet::new(),
+            values: HashSet::default(),
             sweep_at: SWEEP_AT_FIRST,
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct ServiceRegistrationRequest {
     pub(crate) port: PortNumber<true>,
     /// Path that is asked for the instance's health.
     #[serde(default = "default_health_endpoint")]
-    #[schema(max_length = 2_048, pattern = "^/[!-~]*$", default = "/health")]
+    #[schema(max_length = 2_048, pattern = "^/[!\"$-~]*$", default = "/health")]
     pub(crate) health_endpoint: String,
     /// Free text by key: at most 30 pairs, 5,000 bytes together.
     #[serde(default)]

@@ -39,7 +39,7 @@ pub(crate) struct Registration {
     pub(crate) path: String,
     /// Path that is asked for the instance's health.
     #[serde(default = "default_health_check_path")]
-    #[schema(max_length = 2_048, pattern = "^/[!-~]*$", default = "/health")]
+    #[schema(max_length = 2_048, pattern = "^/[!\"$-~]*$", default = "/health")]
     pub(crate) health_check_path: String,
     /// Free text by key.
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Object, Precondition, Prefix};
+use crate::batch::{Object, Prefix};
 use crate::command::{NamespaceChange, NamespaceSpec, Outcome};
 use crate::error::RegistryError;
 use crate::name::{NamespaceName, ObjectKey};
@@ -30,7 +30,7 @@ pub(super) fn create(
             what: key.to_string(),
         });
     }
-    draft.require(Precondition::Absent(key));
+    draft.require_unchanged(key);
     let context = draft.context();
     let mut namespace = implied_namespace(&spec.name, context.seed, context.at);
     namespace.kind = spec.kind;
@@ -81,7 +81,7 @@ pub(super) fn delete(
         });
     }
     draft.require_unchanged(key.clone());
-    draft.require(Precondition::Empty(Prefix::Services(name.clone())));
+    draft.require_empty(Prefix::Services(name.clone()));
     draft.remove(key);
     Ok(Outcome::Removed)
 }
@@ -112,7 +112,7 @@ pub(super) fn ensure(draft: &mut Draft<'_>, name: &NamespaceName) -> Result<(), 
     if !context.policy.implied {
         return Err(RegistryError::not_found(&key));
     }
-    draft.require(Precondition::Absent(key));
+    draft.require_unchanged(key);
     draft.put(Object::Namespace(Arc::new(implied_namespace(
         name,
         context.seed,

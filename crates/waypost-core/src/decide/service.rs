@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Object, Precondition, Prefix};
+use crate::batch::{Object, Prefix};
 use crate::check::validate_checks;
 use crate::command::{Outcome, ServiceChange, ServiceSpec};
 use crate::error::RegistryError;
@@ -26,7 +26,7 @@ pub(super) fn create(draft: &mut Draft<'_>, spec: &ServiceSpec) -> Result<Outcom
         });
     }
     namespace::ensure(draft, &spec.key.namespace)?;
-    draft.require(Precondition::Absent(key));
+    draft.require_unchanged(key);
     let context = draft.context();
     let mut service = implied_service(&spec.key, context.seed, context.at);
     service.origin = Origin::Explicit;
@@ -125,7 +125,7 @@ pub(super) fn collect(draft: &mut Draft<'_>, key: &ServiceKey) -> Result<Outcome
 fn drop_empty(draft: &mut Draft<'_>, key: &ServiceKey) {
     let object = ObjectKey::Service(key.clone());
     draft.require_unchanged(object.clone());
-    draft.require(Precondition::Empty(Prefix::Instances(key.clone())));
+    draft.require_empty(Prefix::Instances(key.clone()));
     // Modes outlive registrations, but not their service.
     let modes: Vec<ObjectKey> = draft
         .state()
@@ -161,7 +161,7 @@ pub(super) fn ensure(
     }
     validate(defaults)?;
     namespace::ensure(draft, &key.namespace)?;
-    draft.require(Precondition::Absent(object));
+    draft.require_unchanged(object);
     let mut service = implied_service(key, context.seed, context.at);
     change(&mut service, defaults);
     let service = Arc::new(service);

@@ -18,7 +18,7 @@ pub(crate) struct Check {
     pub(crate) kind: CheckKindWord,
     /// http: path and query that are asked [`/health`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 2_048, pattern = "^/[!-~]*$")]
+    #[schema(max_length = 2_048, pattern = "^/[!\"$-~]*$")]
     pub(crate) path: Option<String>,
     /// http: method in capitals [`GET`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
