@@ -46,18 +46,16 @@ include-name = ["GET /v1/discover/{service}", "GET /v1/explain/{service}/{id}"]
 parameters = { "path.service" = "found", "path.id" = "a", "query.namespace" = "svc.internal", "query.owner" = "" }
 "#;
 
-/// Schemathesis 4.32 takes the quoting off a path once too often: a name that holds `%FF` arrives as another name, and
+/// Schemathesis 4.32 takes the quoting off a path once too often: a name that holds a `%` may arrive as another name, and
 /// the refusal of that is counted against us. Such names are not tried.
 const SCHEMATHESIS_HOOKS: &str = r#"
-import re
-
 import schemathesis
 
 
 @schemathesis.hook
 def filter_path_parameters(context, path_parameters):
     values = (path_parameters or {}).values()
-    return not any(re.search("%25[0-9A-Fa-f]{2}", str(value)) for value in values)
+    return not any("%25" in str(value) for value in values)
 "#;
 
 /// A program that ends with the test.
