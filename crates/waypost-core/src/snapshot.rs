@@ -211,6 +211,8 @@ pub struct Snapshot {
     modified: Revision,
     namespaces: OrdMap<NamespaceName, Arc<NamespaceState>>,
     modes: OrdMap<InstanceKey, (Arc<ModeSetting>, Revision)>,
+    /// Verdicts that were read without their registration: the next one of that name takes them away.
+    orphans: OrdMap<InstanceKey, Revision>,
     documents: OrdMap<DocumentKey, (Arc<Document>, Revision)>,
     namespace_ids: OrdMap<Text, NamespaceName>,
     service_ids: OrdMap<Text, ServiceKey>,
@@ -231,6 +233,7 @@ impl Snapshot {
             modified: Revision::ZERO,
             namespaces: OrdMap::new(),
             modes: OrdMap::new(),
+            orphans: OrdMap::new(),
             documents: OrdMap::new(),
             namespace_ids: OrdMap::new(),
             service_ids: OrdMap::new(),
@@ -275,6 +278,9 @@ impl Snapshot {
     }
 
     fn restore_verdict(&mut self, key: &InstanceKey, verdict: &Verdict, at: Timestamp) {
+        if self.instance(key).is_none() {
+            self.orphans.insert(key.clone(), self.revision);
+        }
         let mut effects = Effects::default();
         self.change_instance(key, at, &mut effects, |instance, revision| {
             let mut next = instance.clone();
@@ -494,7 +500,10 @@ impl Snapshot {
             ObjectKey::Namespace(name) => self.namespaces.get(name).map(|state| state.revision),
             ObjectKey::Service(key) => self.service(key).map(|state| state.revision),
             ObjectKey::Registration(key) => self.instance(key).map(|instance| instance.registered),
-            ObjectKey::Verdict(key) => self.instance(key).map(|instance| instance.judged),
+            ObjectKey::Verdict(key) => match self.instance(key) {
+                Some(instance) => Some(instance.judged),
+                None => self.orphans.get(key).copied(),
+            },
             ObjectKey::Mode(key) => self.modes.get(key).map(|(_, revision)| *revision),
             ObjectKey::Document(key) => self.documents.get(key).map(|(_, revision)| *revision),
         };
@@ -578,6 +587,7 @@ impl Snapshot {
             ObjectKey::Service(key) => self.remove_service(key, at, effects),
             ObjectKey::Registration(key) => self.remove_instance(key, at, effects),
             ObjectKey::Verdict(key) => {
+                self.orphans.remove(key);
                 let checks = self
                     .service(&key.service)
                     .map(|state| Arc::clone(&state.service));

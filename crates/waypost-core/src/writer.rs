@@ -35,6 +35,8 @@ const GROUP_MAX: usize = 1_024;
 const FINDINGS_MIN: usize = 128;
 /// Longest time an acknowledgement waits for one projection.
 const PROJECTION_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Most instances of a service whose rotation is chosen before a reader asks.
+const CHOSEN_EARLY_MAX: usize = 1_024;
 /// How often a command is decided again because another writer was first.
 const ATTEMPTS_MAX: u8 = 8;
 /// Longest wait for the other writer's change after a conflict.
@@ -306,6 +308,7 @@ impl Writer {
             return;
         }
         let next = Arc::new(next);
+        choose_rotations(&next, &all);
         for change in all.iter().flat_map(|(_, effects)| &effects.instances) {
             timekeeper::arm_new(&shared, &next, change);
         }
@@ -390,6 +393,23 @@ impl Writer {
                 tracing::debug!(error = %error, command = ?queued.command, "a finding was not taken");
             }
             (None, Ok(_)) => {}
+        }
+    }
+}
+
+/// Chooses the rotations that changed, so that no reader has to. Those of very large services wait for their reader:
+/// choosing one for each change in a row would hold up everybody else's.
+fn choose_rotations(next: &Snapshot, all: &[(Committed, Effects)]) {
+    for thing in all.iter().flat_map(|(_, effects)| &effects.touched) {
+        let key = match thing {
+            Touched::Namespace(_) => continue,
+            Touched::Service(key) => key,
+            Touched::Instance(key) => &key.service,
+        };
+        if let Some(state) = next.service(key)
+            && state.instances().len() <= CHOSEN_EARLY_MAX
+        {
+            state.rotation();
         }
     }
 }

@@ -84,8 +84,9 @@ fn put_registration(
     };
     let verdict_key = ObjectKey::Verdict(key.clone());
     state_facts(draft, key);
-    if before.is_some() && kept.is_none() {
-        // What was found at the old address says nothing about the new one.
+    let orphan = before.is_none() && draft.state().written(&verdict_key).is_some();
+    if orphan || (before.is_some() && kept.is_none()) {
+        // What was found at the old address, or before a removal, says nothing about the new one.
         draft.remove(verdict_key.clone());
     }
     draft.put(Object::Registration(key.clone(), Arc::new(registration)));

@@ -126,3 +126,43 @@ fn a_beat_that_meets_an_expiry_under_way_waits_for_its_outcome() {
         );
     });
 }
+
+#[test]
+fn a_verdict_without_its_registration_does_not_keep_the_name_taken() {
+    run(async {
+        let store = Arc::new(MemoryStore::new(Epoch(1)));
+        let clock = Arc::new(ManualClock::new(START));
+        let harness = Harness::over(store.clone(), clock.clone(), 1).await;
+        harness.apply(register("a", leased(80, 10))).await.unwrap();
+        let verdict = harness.instance("a").unwrap().verdict().clone();
+        harness
+            .apply(crate::harness::deregister("a"))
+            .await
+            .unwrap();
+        harness.stop().await;
+        let author = waypost_core::Author {
+            subject: waypost_core::text("test"),
+            address: None,
+            dialect: waypost_core::Dialect::Internal,
+        };
+        let orphan = waypost_core::Object::Verdict(crate::harness::key("a"), verdict);
+        let batch = Batch {
+            at: START,
+            author,
+            preconditions: Vec::new(),
+            changes: vec![waypost_core::Change::Put(orphan)],
+            evidence: None,
+            cause: "test",
+        };
+        store.commit(vec![batch]).await.pop().unwrap().unwrap();
+        let harness = Harness::over(store.clone(), clock.clone(), 2).await;
+        harness.apply(register("a", spec(80))).await.unwrap();
+        assert_eq!(harness.rotation(), ["a"]);
+        harness.stop().await;
+        let objects = store.load().await.unwrap().objects;
+        let orphans = objects
+            .iter()
+            .filter(|(object, _)| matches!(object, waypost_core::Object::Verdict(..)));
+        assert_eq!(orphans.count(), 0);
+    });
+}
