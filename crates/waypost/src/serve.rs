@@ -86,13 +86,17 @@ fn greet(loaded: &Loaded<Config>, waypost: &Waypost) {
     } else {
         format!("--server {url} ")
     };
+    // As it was called: a first try comes before any installation.
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "waypost".to_owned());
     let text = format!(
         "waypost {version} (pid {pid})\n  \
          registry   {url}  (docs {url}/docs, metrics {url}/metrics)\n  \
          data       {kept}\n  \
          access     {access}\n\
-         try        waypost {server}register web --address 127.0.0.1 --port 8080 --check tcp\n           \
-         waypost {server}explain web/127.0.0.1:8080\n",
+         try        {program} {server}register web --address 127.0.0.1 --port 8080 --check tcp\n           \
+         {program} {server}explain web/127.0.0.1:8080\n",
         version = env!("CARGO_PKG_VERSION"),
         pid = process::id(),
     );
