@@ -5,25 +5,29 @@ use std::sync::{Arc, OnceLock};
 
 use imbl::OrdMap;
 
-use crate::attributes::Extra;
 use crate::batch::{Batch, Change, Document, Object};
-use crate::id::{Epoch, Position, Revision, Seed};
+use crate::id::{Epoch, Position, Revision};
 use crate::instance::{Instance, Rotation};
 use crate::mode::ModeSetting;
 use crate::name::{
     DocumentKey, InstanceKey, NamespaceName, NamespaceRef, ObjectKey, Owner, ServiceKey,
     ServiceName, ServiceRef,
 };
-use crate::namespace::{Namespace, NamespaceKind, Origin};
+use crate::namespace::Namespace;
 use crate::recent::{Recent, Touched};
 use crate::registration::Registration;
-use crate::service::{REMOVE_AFTER_SECONDS, Service};
-use crate::store::Loaded;
-use crate::text::{Text, text};
+use crate::service::Service;
+use crate::text::Text;
 use crate::time::Timestamp;
 use crate::verdict::{Verdict, effective_checks};
 use crate::vitals::{LeaseCell, Vitals};
 use crate::watch::Scope;
+
+mod implied;
+mod loading;
+
+pub(crate) use implied::{implied_namespace, implied_service};
+use implied::{stand_in_namespace, stand_in_service};
 
 /// A namespace with its services.
 #[derive(Clone, Debug)]
@@ -241,106 +245,6 @@ impl Snapshot {
             tombstones_floor: Revision::ZERO,
             recent: Recent::default(),
             instances_len: 0,
-        }
-    }
-
-    /// Builds the snapshot of what a store loaded.
-    pub fn load(loaded: Loaded, at: Timestamp) -> Self {
-        let mut snapshot = Self::empty(loaded.epoch);
-        let mut phases: [Vec<(Object, Revision)>; 5] = Default::default();
-        for (object, revision) in loaded.objects {
-            // Parents first: an engine may answer in any order.
-            let [namespaces, services, registrations, verdicts, others] = &mut phases;
-            match object {
-                Object::Namespace(_) => namespaces.push((object, revision)),
-                Object::Service(_) => services.push((object, revision)),
-                Object::Registration(..) => registrations.push((object, revision)),
-                Object::Verdict(..) => verdicts.push((object, revision)),
-                Object::Mode(..) | Object::Document(_) => others.push((object, revision)),
-            }
-        }
-        let mut effects = Effects::default();
-        for (object, revision) in phases.into_iter().flatten() {
-            snapshot.revision = revision;
-            match object {
-                // What is read is no change: it leaves no edge.
-                Object::Verdict(key, verdict) => snapshot.restore_verdict(&key, &verdict, at),
-                other => snapshot.put(&other, at, &mut effects),
-            }
-            effects.touched.clear();
-            effects.instances.clear();
-        }
-        snapshot.revision = loaded.revision;
-        snapshot.modified = loaded.revision;
-        snapshot.recent = Recent::after(loaded.revision);
-        snapshot.count_as_modified();
-        snapshot
-    }
-
-    fn restore_verdict(&mut self, key: &InstanceKey, verdict: &Verdict, at: Timestamp) {
-        if self.instance(key).is_none() {
-            self.orphans.insert(key.clone(), self.revision);
-        }
-        let mut effects = Effects::default();
-        self.change_instance(key, at, &mut effects, |instance, revision| {
-            let mut next = instance.clone();
-            next.verdict = verdict.clone();
-            next.judged = revision;
-            next.modified = revision;
-            Some(next)
-        });
-    }
-
-    /// Counts everything as modified now: which removals came after the last write of an object is not known, and an
-    /// answer from before one must not pass for the latest.
-    fn count_as_modified(&mut self) {
-        let revision = self.revision;
-        let names: Vec<NamespaceName> = self.namespaces.keys().cloned().collect();
-        for name in names {
-            let Some(namespace) = self.namespaces.get_mut(&name) else {
-                continue;
-            };
-            let namespace = Arc::make_mut(namespace);
-            namespace.modified = revision;
-            let services: Vec<ServiceName> = namespace.services.keys().cloned().collect();
-            for service in services {
-                if let Some(state) = namespace.services.get_mut(&service) {
-                    let state = Arc::make_mut(state);
-                    state.modified = revision;
-                    state.membership = revision;
-                }
-            }
-        }
-    }
-
-    /// Takes the signs of life of registrations that another snapshot of the same history knows.
-    pub(crate) fn adopt_vitals(&mut self, known: &Self) {
-        let keys: Vec<InstanceKey> = self
-            .services()
-            .flat_map(|state| {
-                state
-                    .instances
-                    .iter()
-                    .map(|instance| instance.key().clone())
-            })
-            .collect();
-        for key in keys {
-            let Some(before) = known.instance(&key).cloned() else {
-                continue;
-            };
-            let at = Timestamp::default();
-            let state = self.service_mut(&key.service, at);
-            let Some(found) = state.instance(&key).cloned() else {
-                continue;
-            };
-            if before.registration.id == found.registration.id {
-                let mut adopted = Instance::clone(&found);
-                adopted.vitals = Arc::clone(&before.vitals);
-                adopted.edges.clone_from(&before.edges);
-                let modified = state.modified;
-                state.put(Arc::new(adopted));
-                state.modified = modified;
-            }
         }
     }
 
@@ -827,62 +731,6 @@ impl Snapshot {
                 .or_insert_with(made),
         )
     }
-}
-
-/// Makes the namespace that a registration implies: PrivateDns when its name can be a zone, else Http.
-pub(crate) fn implied_namespace(name: &NamespaceName, seed: Seed, at: Timestamp) -> Namespace {
-    Namespace {
-        name: name.clone(),
-        id: seed.aws_id("ns-"),
-        kind: if name.is_dns_name() {
-            NamespaceKind::PrivateDns
-        } else {
-            NamespaceKind::Http
-        },
-        origin: Origin::Implied,
-        description: text(""),
-        soa_ttl: None,
-        tags: crate::attributes::Attributes::default(),
-        created: at,
-        request_id: None,
-        extra: Extra::default(),
-    }
-}
-
-/// Makes the service that a registration implies.
-pub(crate) fn implied_service(key: &ServiceKey, seed: Seed, at: Timestamp) -> Service {
-    Service {
-        key: key.clone(),
-        id: seed.aws_id("srv-"),
-        origin: Origin::Implied,
-        description: text(""),
-        dns: None,
-        checks: Arc::default(),
-        fail_open: false,
-        remove_after_seconds: REMOVE_AFTER_SECONDS,
-        lease_seconds: None,
-        attributes: crate::attributes::Attributes::default(),
-        tags: crate::attributes::Attributes::default(),
-        created: at,
-        request_id: None,
-        extra: Extra::default(),
-    }
-}
-
-fn stand_in_namespace(name: &NamespaceName, at: Timestamp) -> Namespace {
-    implied_namespace(name, name_seed(name.as_str()), at)
-}
-
-fn stand_in_service(key: &ServiceKey, at: Timestamp) -> Service {
-    implied_service(key, name_seed(&key.to_string()), at)
-}
-
-/// Derives stable bits from a name (FNV-1a), so that a stand-in has the same id at every start.
-fn name_seed(name: &str) -> Seed {
-    let start = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
-    Seed(name.bytes().fold(start, |hash, byte| {
-        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-    }))
 }
 
 /// Finds which instance a request without an owner means: the empty owner's, else the only one.
