@@ -19,6 +19,7 @@ const TABLE: &[(&str, Row)] = &[
     ("waypost-core", Row::Only(&[])),
     ("waypost-config", Row::Only(&[])),
     ("waypost-http", Row::Only(&[])),
+    ("waypost-datagram", Row::Only(&[])),
     ("waypost-dial", Row::Only(&[])),
     ("waypost-telemetry", Row::Only(&[])),
     ("waypost-client", Row::Only(&[])),
@@ -33,6 +34,10 @@ const TABLE: &[(&str, Row)] = &[
     (
         "waypost-routes",
         Row::Only(&["waypost-core", "waypost-dial"]),
+    ),
+    (
+        "waypost-api-dns",
+        Row::Only(&["waypost-core", "waypost-datagram"]),
     ),
     (
         "waypost-api-*",

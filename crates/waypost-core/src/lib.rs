@@ -11,6 +11,7 @@ mod codec;
 mod command;
 mod commit_log;
 mod decide;
+mod dns;
 mod error;
 
 mod heartbeat;
@@ -61,6 +62,10 @@ pub use command::{
 };
 pub use commit_log::CommitLog;
 pub use decide::{ATOMIC_MAX, Decision, decide};
+pub use dns::{
+    DNS_NAME_BYTES_MAX, DNS_TTL_SECONDS, DnsNames, check_dns_service, instance_label,
+    is_port_label, transport_label,
+};
 pub use error::{ErrorKind, Field, RegistryError};
 pub use heartbeat::Beat;
 pub use id::{Epoch, Position, RegistrationId, Revision, Seed};

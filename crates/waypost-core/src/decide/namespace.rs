@@ -99,26 +99,28 @@ pub(super) fn collect(
     delete(draft, name)
 }
 
-/// Makes the namespace if it is not there and the policy allows it.
-pub(super) fn ensure(draft: &mut Draft<'_>, name: &NamespaceName) -> Result<(), RegistryError> {
+/// Makes the namespace if it is not there and the policy allows it; returns its kind.
+pub(super) fn ensure(
+    draft: &mut Draft<'_>,
+    name: &NamespaceName,
+) -> Result<NamespaceKind, RegistryError> {
     let key = ObjectKey::Namespace(name.clone());
     if let Some(state) = draft.state().namespace(name) {
+        let kind = state.namespace().kind;
         if state.revision() != crate::id::Revision::ZERO {
             draft.require_unchanged(key);
         }
-        return Ok(());
+        return Ok(kind);
     }
     let context = draft.context();
     if !context.policy.implied {
         return Err(RegistryError::not_found(&key));
     }
     draft.require_unchanged(key);
-    draft.put(Object::Namespace(Arc::new(implied_namespace(
-        name,
-        context.seed,
-        context.at,
-    ))));
-    Ok(())
+    let namespace = implied_namespace(name, context.seed, context.at);
+    let kind = namespace.kind;
+    draft.put(Object::Namespace(Arc::new(namespace)));
+    Ok(kind)
 }
 
 fn change(namespace: &mut Namespace, wanted: &NamespaceChange) {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::batch::{Object, Prefix};
 use crate::check::validate_checks;
 use crate::command::{Outcome, ServiceChange, ServiceSpec};
+use crate::dns::check_dns_service;
 use crate::error::RegistryError;
 use crate::id::Revision;
 use crate::name::{CheckId, ObjectKey, ServiceKey};
-use crate::namespace::Origin;
+use crate::namespace::{NamespaceKind, Origin};
 use crate::registration::LEASE_SECONDS_MAX;
 use crate::service::Service;
 use crate::snapshot::implied_service;
@@ -25,7 +26,8 @@ pub(super) fn create(draft: &mut Draft<'_>, spec: &ServiceSpec) -> Result<Outcom
             what: key.to_string(),
         });
     }
-    namespace::ensure(draft, &spec.key.namespace)?;
+    let kind = namespace::ensure(draft, &spec.key.namespace)?;
+    check_name(&spec.key, kind)?;
     draft.require_unchanged(key);
     let context = draft.context();
     let mut service = implied_service(&spec.key, context.seed, context.at);
@@ -160,13 +162,22 @@ pub(super) fn ensure(
         return Err(RegistryError::not_found(&object));
     }
     validate(defaults)?;
-    namespace::ensure(draft, &key.namespace)?;
+    let kind = namespace::ensure(draft, &key.namespace)?;
+    check_name(key, kind)?;
     draft.require_unchanged(object);
     let mut service = implied_service(key, context.seed, context.at);
     change(&mut service, defaults);
     let service = Arc::new(service);
     draft.put(Object::Service(Arc::clone(&service)));
     Ok(service)
+}
+
+/// A service of a namespace that is looked up by DNS must be a name there.
+fn check_name(key: &ServiceKey, kind: NamespaceKind) -> Result<(), RegistryError> {
+    match kind {
+        NamespaceKind::Http => Ok(()),
+        NamespaceKind::PrivateDns | NamespaceKind::PublicDns => check_dns_service(key),
+    }
 }
 
 fn validate(wanted: &ServiceChange) -> Result<(), RegistryError> {

@@ -1,0 +1,1 @@
+//! Many datagrams per system call, behind a safe interface.
