@@ -2,8 +2,27 @@
 
 use std::net::IpAddr;
 
+use crate::name::{Name, labels, split_label};
+use crate::question::{
+    CLASS_IN, Edns, HEADER_BYTES, Message, Question, option, rcode, read, rtype,
+};
+use crate::records::Records;
+use crate::reply::{Full, Pointer, Reply};
+use crate::reverse::{Reversed, each_name};
+use crate::service::{Kinds, Member, PortOf, Service};
 use crate::settings::DnsConfig;
-use crate::table::Table;
+use crate::table::{Guards, Place, Table};
+use crate::zone::{NAME_SERVER, Protocol, Zone};
+
+#[cfg(test)]
+mod tests;
+
+/// Most names that one answer follows from alias to alias.
+const ALIASES_MAX: usize = 8;
+/// Bytes of an OPT record without options.
+const OPT_BYTES: usize = 11;
+/// Why an answer is empty though the name is there (RFC 8914: code 0, "Other").
+const NOBODY: &str = "no instance in rotation";
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +34,8 @@ pub enum Transport {
 }
 
 /// What an answer depends on besides the question.
+///
+/// Forwarding, transfers, cookies, rate limits and signing find their place here when they come.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// What answers.
@@ -34,6 +55,647 @@ pub struct Context<'a> {
 /// Writes the answer to `query` into `out` and returns its length; zero means silence.
 ///
 /// It neither waits nor allocates for A, AAAA and SRV questions. `out` should have 65,535 bytes for TCP.
-pub fn answer(_query: &[u8], _out: &mut [u8], _context: &Context<'_>) -> usize {
-    0
+pub fn answer(query: &[u8], out: &mut [u8], context: &Context<'_>) -> usize {
+    match read(query) {
+        Message::Silence => 0,
+        Message::Refused(code) => header_only(query, out, code),
+        Message::Question(question) => reply_to(query, &question, out, context),
+    }
+}
+
+/// Flags of the second byte pair of the header that are carried over or set here.
+mod flag {
+    pub(super) const RESPONSE: u8 = 0x80;
+    pub(super) const OPCODE: u8 = 0x78;
+    pub(super) const AUTHORITATIVE: u8 = 0x04;
+    pub(super) const TRUNCATED: u8 = 0x02;
+    pub(super) const RECURSION_DESIRED: u8 = 0x01;
+}
+
+fn header_only(query: &[u8], out: &mut [u8], code: u16) -> usize {
+    let (Some(from), Some(to)) = (
+        query.first_chunk::<HEADER_BYTES>(),
+        out.first_chunk_mut::<HEADER_BYTES>(),
+    ) else {
+        return 0;
+    };
+    let [id1, id2, flags, ..] = *from;
+    let kept = flags & (flag::OPCODE | flag::RECURSION_DESIRED);
+    *to = [
+        id1,
+        id2,
+        kept | flag::RESPONSE,
+        low_bits(code),
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    HEADER_BYTES
+}
+
+/// Returns the four bits of a code that the header holds; the rest is EDNS's.
+fn low_bits(code: u16) -> u8 {
+    u8::try_from(code & 0xf).unwrap_or(0)
+}
+
+fn reply_to(query: &[u8], question: &Question, out: &mut [u8], context: &Context<'_>) -> usize {
+    let asked = query.get(..question.end).unwrap_or_default();
+    let Some(room) = out.get_mut(..asked.len()) else {
+        return 0;
+    };
+    room.copy_from_slice(asked);
+    let limit = limit_of(question, context);
+    let kept = question.edns.map_or(0, |edns| opt_bytes(&edns, context));
+    let reply = Reply::new(out, asked.len(), limit.saturating_sub(kept));
+    let mut answer = Answer {
+        records: Records::new(reply),
+        context,
+        code: rcode::NO_ERROR,
+        is_authoritative: false,
+        nobody: false,
+    };
+    answer.decide(question);
+    answer.finish(question, limit)
+}
+
+/// Returns how many bytes the whole answer may have.
+fn limit_of(question: &Question, context: &Context<'_>) -> usize {
+    match context.transport {
+        Transport::Tcp => usize::from(u16::MAX),
+        Transport::Udp => {
+            let taken = question.edns.map_or(512, |edns| edns.payload.max(512));
+            usize::from(taken.min(context.config.udp_bytes_max.max(512)))
+        }
+    }
+}
+
+fn opt_bytes(edns: &Edns, context: &Context<'_>) -> usize {
+    OPT_BYTES + if sends_keepalive(edns, context) { 6 } else { 0 }
+}
+
+fn sends_keepalive(edns: &Edns, context: &Context<'_>) -> bool {
+    edns.keepalive && context.transport == Transport::Tcp
+}
+
+/// A name on the way from alias to alias, and where it stands in the message, uncompressed.
+struct Asked {
+    name: Name,
+    at: usize,
+}
+
+impl Asked {
+    fn pointer(&self) -> Option<Pointer> {
+        Pointer::to(self.at)
+    }
+}
+
+/// What to do after a name was looked at.
+enum Next {
+    Done,
+    /// The name is another one's alias, whose name stands at that offset of the message.
+    Follow(Name, usize),
+}
+
+/// An answer in the making.
+struct Answer<'a, 'c> {
+    records: Records<'a>,
+    context: &'c Context<'c>,
+    code: u16,
+    is_authoritative: bool,
+    /// The name is there, but nobody may be sent traffic.
+    nobody: bool,
+}
+
+impl Answer<'_, '_> {
+    fn decide(&mut self, question: &Question) {
+        let config = self.context.config;
+        if question.edns.is_some_and(|edns| edns.version > 0) {
+            self.code = rcode::BAD_VERSION;
+            return;
+        }
+        let peer = self.context.peer.to_canonical();
+        let may_ask = config.allow.is_empty() || config.allow.iter().any(|net| net.contains(&peer));
+        let is_transfer = matches!(
+            question.qtype,
+            rtype::AXFR | rtype::IXFR | rtype::TSIG | rtype::TKEY
+        );
+        if !may_ask || is_transfer || question.qclass != CLASS_IN {
+            self.code = rcode::REFUSED;
+            return;
+        }
+        if !self.context.table.is_loaded() {
+            self.code = rcode::SERVER_FAILURE;
+            return;
+        }
+        let guards = self.context.table.guards();
+        self.look_up(question, &guards);
+    }
+
+    fn look_up(&mut self, question: &Question, guards: &Guards<'_>) {
+        let mut asked = Asked {
+            name: question.name,
+            at: HEADER_BYTES,
+        };
+        for depth in 0..=ALIASES_MAX {
+            let next = match self.place(&asked, question.qtype, guards) {
+                Ok(None) if depth == 0 => {
+                    self.code = rcode::REFUSED;
+                    return;
+                }
+                // An alias that leads out of our zones: the asker's resolver goes on from there.
+                Ok(None) => return,
+                Ok(Some(next)) => next,
+                Err(Full) => {
+                    self.records.truncate();
+                    return;
+                }
+            };
+            match next {
+                Next::Done => return,
+                Next::Follow(name, at) => asked = Asked { name, at },
+            }
+        }
+    }
+
+    /// Answers for one name; `None` when it lies in none of the zones.
+    fn place(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        guards: &Guards<'_>,
+    ) -> Result<Option<Next>, Full> {
+        let table = self.context.table;
+        let wire = asked.name.wire();
+        // Most questions are for a service, which is found with one look.
+        if let Some(service) = table.service(wire, guards) {
+            self.is_authoritative = true;
+            return self.service(asked, qtype, service, wire).map(Some);
+        }
+        match table.find(wire, guards) {
+            Place::Service { service, name, own } => {
+                self.is_authoritative = true;
+                self.below_service(asked, qtype, (service, name), own, guards)
+                    .map(Some)
+            }
+            Place::Zone { zone, own } => {
+                self.is_authoritative = true;
+                self.in_zone(asked, qtype, zone, own, guards).map(Some)
+            }
+            Place::Nowhere => self.reverse(asked, qtype),
+        }
+    }
+
+    /// Answers for a service's own name.
+    fn service(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        service: &Service,
+        name: &[u8],
+    ) -> Result<Next, Full> {
+        let owner = asked.pointer().ok_or(Full)?;
+        let before = self.records.answers();
+        if service.kinds.has(Kinds::CNAME) {
+            if let Some(next) = self.chosen_alias(owner, qtype, service)? {
+                return Ok(next);
+            }
+        } else {
+            match qtype {
+                rtype::A => self.service_a(owner, service),
+                rtype::AAAA => self.service_aaaa(owner, service),
+                rtype::SRV => self.srv(owner, (service, name), PortOf::Default),
+                rtype::TXT => self.records.txt(owner, service.ttl.a, service.attributes()),
+                // One RRset is enough (RFC 8482 section 4.1).
+                rtype::ANY => self.any_of_service(owner, service, name),
+                _ => {}
+            }
+        }
+        if self.records.answers() == before && !self.records.is_truncated() {
+            let served = service.kinds.has(kinds_of(qtype));
+            self.nobody = service.is_empty() && served;
+            self.negative(asked, &service.zone);
+        }
+        Ok(Next::Done)
+    }
+
+    fn service_a(&mut self, owner: Pointer, service: &Service) {
+        if service.kinds.has(Kinds::A) {
+            let share = service.share_of_v4(self.context.random);
+            self.records
+                .addresses(owner, service.ttl.a, service.v4(), share);
+        }
+    }
+
+    fn service_aaaa(&mut self, owner: Pointer, service: &Service) {
+        if service.kinds.has(Kinds::AAAA) {
+            let share = service.share_of_v6(self.context.random);
+            self.records
+                .addresses(owner, service.ttl.aaaa, service.v6(), share);
+        }
+    }
+
+    fn any_of_service(&mut self, owner: Pointer, service: &Service, name: &[u8]) {
+        let before = self.records.answers();
+        self.service_a(owner, service);
+        if self.records.answers() == before {
+            self.service_aaaa(owner, service);
+        }
+        if self.records.answers() == before {
+            self.srv(owner, (service, name), PortOf::Default);
+        }
+        if self.records.answers() == before {
+            self.records.txt(owner, service.ttl.a, service.attributes());
+        }
+    }
+
+    /// Answers with one instance's host name, for services whose record type is CNAME.
+    fn chosen_alias(
+        &mut self,
+        owner: Pointer,
+        qtype: u16,
+        service: &Service,
+    ) -> Result<Option<Next>, Full> {
+        let rotation = service.rotation();
+        let share = service.share_of_rotation(self.context.random);
+        let text = service.text();
+        let (later, earlier) = (rotation.iter().skip(share.start), rotation.iter());
+        let Some(host) = later
+            .chain(earlier)
+            .find_map(|member| member.hostname(text))
+        else {
+            return Ok(None);
+        };
+        self.alias(owner, qtype, service.ttl.cname, host).map(Some)
+    }
+
+    /// Writes an alias, and says where to go on unless the alias itself was asked for.
+    fn alias(&mut self, owner: Pointer, qtype: u16, ttl: u32, host: &[u8]) -> Result<Next, Full> {
+        let at = self.records.cname(owner, ttl, host)?;
+        match Name::read(host) {
+            Ok(name) if !matches!(qtype, rtype::CNAME | rtype::ANY) => Ok(Next::Follow(name, at)),
+            _ => Ok(Next::Done),
+        }
+    }
+
+    /// Answers for a name below a service: an instance, or an SRV name of a port.
+    fn below_service(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        (service, name): (&Service, &[u8]),
+        own: &[u8],
+        guards: &Guards<'_>,
+    ) -> Result<Next, Full> {
+        let mut parts = labels(own);
+        let (first, second, third) = (parts.next(), parts.next(), parts.next());
+        let is_there = match (first, second, third) {
+            (Some(label), None, _) => match Protocol::of_label(label) {
+                Some(protocol) => service.has_ports(protocol),
+                None => return self.instance(asked, qtype, (service, name), label, guards),
+            },
+            (Some(port), Some(protocol), None) => {
+                let named = named_port(service, port, protocol);
+                if let Some(wanted) = named
+                    && matches!(qtype, rtype::SRV | rtype::ANY)
+                {
+                    self.srv(asked.pointer().ok_or(Full)?, (service, name), wanted);
+                    if self.records.answers() > 0 {
+                        return Ok(Next::Done);
+                    }
+                    self.nobody = service.is_empty();
+                }
+                named.is_some()
+            }
+            _ => false,
+        };
+        self.negative_if(asked, &service.zone, is_there, guards);
+        Ok(Next::Done)
+    }
+
+    /// Answers for an instance's own name, whether it may be sent traffic or not: who asks by this name means it.
+    fn instance(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        (service, _): (&Service, &[u8]),
+        label: &[u8],
+        guards: &Guards<'_>,
+    ) -> Result<Next, Full> {
+        let owner = asked.pointer().ok_or(Full)?;
+        let text = service.text();
+        let members = service.labelled(label);
+        let before = self.records.answers();
+        let is_there = members.clone().next().is_some();
+        let has_address = |member: &Member| member.hostname(text).is_none();
+        if !members.clone().any(has_address)
+            && let Some(host) = members.clone().find_map(|member| member.hostname(text))
+        {
+            return self.alias(owner, qtype, service.ttl.a, host);
+        }
+        if matches!(qtype, rtype::A | rtype::ANY) {
+            self.each_v4(owner, service, members.clone());
+        }
+        let is_open = |records: &Records<'_>| records.answers() == before;
+        if qtype == rtype::AAAA || (qtype == rtype::ANY && is_open(&self.records)) {
+            self.each_v6(owner, service, members.clone());
+        }
+        if qtype == rtype::TXT
+            && let Some(member) = members.clone().next()
+        {
+            self.records.txt(owner, service.ttl.a, member.attributes());
+        }
+        if self.records.answers() == before && !self.records.is_truncated() {
+            self.negative_if(asked, &service.zone, is_there, guards);
+        }
+        Ok(Next::Done)
+    }
+
+    fn each_v4<'m>(
+        &mut self,
+        owner: Pointer,
+        service: &Service,
+        members: impl Iterator<Item = &'m Member>,
+    ) {
+        let mut last = None;
+        for v4 in members.filter_map(Member::v4) {
+            // Several owners may keep one and the same instance.
+            if last.replace(v4) != Some(v4) {
+                self.records.address(owner, service.ttl.a, v4);
+            }
+        }
+    }
+
+    fn each_v6<'m>(
+        &mut self,
+        owner: Pointer,
+        service: &Service,
+        members: impl Iterator<Item = &'m Member>,
+    ) {
+        let mut last = None;
+        for v6 in members.filter_map(|member| member.v6(service.text())) {
+            if last.replace(v6) != Some(v6) {
+                self.records.address(owner, service.ttl.aaaa, v6);
+            }
+        }
+    }
+
+    fn srv(&mut self, owner: Pointer, service: (&Service, &[u8]), wanted: PortOf<'_>) {
+        if service.0.kinds.has(Kinds::SRV) {
+            self.records
+                .srv(owner, service, wanted, self.context.random);
+        }
+    }
+
+    /// Answers for a zone's own name, and for what lies in it and is no service.
+    fn in_zone(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        zone: &Zone,
+        own: &[u8],
+        guards: &Guards<'_>,
+    ) -> Result<Next, Full> {
+        let mut parts = labels(own);
+        let (first, second, third) = (parts.next(), parts.next(), parts.next());
+        let is_there = match (first, second, third) {
+            (None, ..) => {
+                self.apex(asked, qtype, zone)?;
+                true
+            }
+            (Some(label), None, _) if Some(label) == NAME_SERVER.get(1..) => {
+                self.name_server(asked, qtype, zone)?;
+                true
+            }
+            (Some(label), None, _) => {
+                Protocol::of_label(label).is_some_and(|protocol| zone.has(protocol))
+            }
+            (Some(service), Some(protocol), None) => {
+                self.srv_name(asked, qtype, zone, (service, protocol), guards)?
+            }
+            _ => false,
+        };
+        if self.records.answers() == 0 && !self.records.is_truncated() {
+            self.negative_if(asked, zone, is_there, guards);
+        }
+        Ok(Next::Done)
+    }
+
+    /// Answers for `_service._tcp`; says whether there is such a name.
+    fn srv_name(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        zone: &Zone,
+        (label, protocol): (&[u8], &[u8]),
+        guards: &Guards<'_>,
+    ) -> Result<bool, Full> {
+        let Some(protocol) = Protocol::of_label(protocol) else {
+            return Ok(false);
+        };
+        let mut name = [0; crate::name::NAME_BYTES_MAX];
+        let Some(service) = label
+            .strip_prefix(b"_")
+            .and_then(|label| join(&mut name, label, zone.apex()))
+        else {
+            return Ok(false);
+        };
+        let Some(found) = self.context.table.service(service, guards) else {
+            return Ok(false);
+        };
+        if !found.has_srv_name(protocol) {
+            return Ok(false);
+        }
+        if matches!(qtype, rtype::SRV | rtype::ANY) {
+            let wanted = PortOf::DefaultOf(protocol);
+            self.srv(asked.pointer().ok_or(Full)?, (found, service), wanted);
+            self.nobody = found.is_empty();
+        }
+        Ok(true)
+    }
+
+    fn apex(&mut self, asked: &Asked, qtype: u16, zone: &Zone) -> Result<(), Full> {
+        let owner = asked.pointer().ok_or(Full)?;
+        match qtype {
+            rtype::SOA | rtype::ANY => self.records.soa(owner, zone.ttl(), zone),
+            rtype::NS => {
+                let server = self.records.ns(owner, zone.ttl())?;
+                match self.context.local.map(|local| local.to_canonical()) {
+                    Some(IpAddr::V4(v4)) if !v4.is_unspecified() => {
+                        self.records.glue(server, zone.ttl(), &v4.octets());
+                    }
+                    Some(IpAddr::V6(v6)) if !v6.is_unspecified() => {
+                        self.records.glue(server, zone.ttl(), &v6.octets());
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name server has the address that was asked.
+    fn name_server(&mut self, asked: &Asked, qtype: u16, zone: &Zone) -> Result<(), Full> {
+        let owner = asked.pointer().ok_or(Full)?;
+        let Some(local) = self.context.local.map(|local| local.to_canonical()) else {
+            return Ok(());
+        };
+        match (local, qtype) {
+            (IpAddr::V4(v4), rtype::A | rtype::ANY) if !v4.is_unspecified() => {
+                self.records.address(owner, zone.ttl(), &v4.octets());
+            }
+            (IpAddr::V6(v6), rtype::AAAA | rtype::ANY) if !v6.is_unspecified() => {
+                self.records.address(owner, zone.ttl(), &v6.octets());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Answers for the name of an address.
+    fn reverse(&mut self, asked: &Asked, qtype: u16) -> Result<Option<Next>, Full> {
+        match self.context.table.reverse().find(asked.name.wire()) {
+            Reversed::Foreign => return Ok(None),
+            Reversed::Names(names, zone) => {
+                self.is_authoritative = true;
+                if matches!(qtype, rtype::PTR | rtype::ANY) {
+                    let owner = asked.pointer().ok_or(Full)?;
+                    let ttl = self.context.config.ttl_seconds;
+                    each_name(&names).for_each(|name| self.records.ptr(owner, ttl, name));
+                } else if let Some(zone) = zone {
+                    self.negative(asked, &zone);
+                }
+            }
+            Reversed::Empty(zone, is_apex) => {
+                self.is_authoritative = true;
+                if is_apex {
+                    self.apex(asked, qtype, &zone)?;
+                }
+                if self.records.answers() == 0 {
+                    self.negative(asked, &zone);
+                }
+            }
+            Reversed::Missing(zone) => {
+                self.is_authoritative = true;
+                self.code = rcode::NAME_ERROR;
+                self.negative(asked, &zone);
+            }
+        }
+        Ok(Some(Next::Done))
+    }
+
+    /// Says that there is nothing of that type, or no such name.
+    fn negative_if(&mut self, asked: &Asked, zone: &Zone, is_there: bool, guards: &Guards<'_>) {
+        let table = self.context.table;
+        if !is_there && !table.is_above_others(asked.name.wire(), guards) {
+            self.code = rcode::NAME_ERROR;
+        }
+        self.negative(asked, zone);
+    }
+
+    /// Adds the SOA record that says how long "nothing" may be kept (RFC 2308 section 3).
+    fn negative(&mut self, asked: &Asked, zone: &Zone) {
+        let before = asked.name.wire().len().saturating_sub(zone.apex().len());
+        if let Some(owner) = Pointer::to(asked.at + before) {
+            self.records.authority_soa(owner, zone.negative_ttl(), zone);
+        }
+    }
+
+    /// Adds what EDNS asks for, fills the header in and returns the length.
+    fn finish(mut self, question: &Question, limit: usize) -> usize {
+        if self.records.is_truncated() && self.context.config.truncate_to_nothing {
+            self.records.clear(question.end);
+        }
+        if let Some(edns) = question.edns {
+            self.records.allow(limit);
+            self.opt(&edns);
+        }
+        let mut flags = flag::RESPONSE;
+        if self.is_authoritative {
+            flags |= flag::AUTHORITATIVE;
+        }
+        if self.records.is_truncated() {
+            flags |= flag::TRUNCATED;
+        }
+        self.records.header(flags, low_bits(self.code))
+    }
+
+    fn opt(&mut self, edns: &Edns) {
+        let context = self.context;
+        let mut options = [0_u8; 48];
+        let mut len = 0;
+        if sends_keepalive(edns, context) {
+            // In tenths of a second (RFC 7828 section 3.1).
+            let tenths = context.config.tcp_idle_seconds.saturating_mul(10);
+            let tenths = u16::try_from(tenths).unwrap_or(u16::MAX).to_be_bytes();
+            len = put_option(&mut options, len, option::TCP_KEEPALIVE, &[&tenths]);
+        }
+        if self.nobody {
+            let parts: [&[u8]; 2] = [&[0, 0], NOBODY.as_bytes()];
+            len = put_option(&mut options, len, option::EXTENDED_ERROR, &parts);
+        }
+        let high = u8::try_from(self.code >> 4).unwrap_or(0);
+        let payload = context.config.udp_bytes_max.max(512);
+        let options = options.get(..len).unwrap_or_default();
+        self.records.opt(payload, high, edns.dnssec_ok, options);
+    }
+}
+
+fn put_option(room: &mut [u8], at: usize, code: u16, parts: &[&[u8]]) -> usize {
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    let end = at + 4 + bytes;
+    let (Some(room), Ok(bytes)) = (room.get_mut(at..end), u16::try_from(bytes)) else {
+        return at;
+    };
+    let [c1, c2] = code.to_be_bytes();
+    let [l1, l2] = bytes.to_be_bytes();
+    let head = [c1, c2, l1, l2];
+    let from = head.iter().chain(parts.iter().copied().flatten());
+    room.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    end
+}
+
+/// Returns the kinds of records of a service that a question is about.
+fn kinds_of(qtype: u16) -> u8 {
+    match qtype {
+        rtype::A => Kinds::A | Kinds::CNAME,
+        rtype::AAAA => Kinds::AAAA | Kinds::CNAME,
+        rtype::SRV => Kinds::SRV | Kinds::CNAME,
+        rtype::CNAME => Kinds::CNAME,
+        rtype::ANY => Kinds::A | Kinds::AAAA | Kinds::SRV | Kinds::CNAME,
+        _ => 0,
+    }
+}
+
+/// Reads `_port._tcp`, if any instance has such a port.
+fn named_port<'a>(service: &Service, port: &'a [u8], protocol: &[u8]) -> Option<PortOf<'a>> {
+    let protocol = Protocol::of_label(protocol)?;
+    let name = port.strip_prefix(b"_")?;
+    if !service.has_ports(protocol) {
+        return None;
+    }
+    let wanted = PortOf::Named(name, protocol);
+    let members = service.members();
+    members
+        .iter()
+        .any(|member| member.port(wanted).is_some())
+        .then_some(wanted)
+}
+
+/// Writes a label and the name after it into `room`.
+fn join<'r>(room: &'r mut [u8], label: &[u8], name: &[u8]) -> Option<&'r [u8]> {
+    let whole = room.get_mut(..1 + label.len() + name.len())?;
+    let len = u8::try_from(label.len()).ok().filter(|len| *len > 0)?;
+    let (first, rest) = whole.split_first_mut()?;
+    *first = len;
+    let (own, after) = rest.split_at_mut_checked(label.len())?;
+    own.copy_from_slice(label);
+    after.copy_from_slice(name);
+    let whole: &[u8] = whole;
+    split_label(whole).map(|_| whole)
 }

@@ -4,8 +4,17 @@
 //! before a change of the registry is acknowledged. Everything else brings bytes to it and back.
 
 mod answer;
+mod name;
+mod question;
+mod records;
+mod reply;
+mod reverse;
+mod service;
 mod settings;
 mod table;
+#[cfg(test)]
+mod testing;
+mod zone;
 
 pub use answer::{Context, Transport, answer};
 pub use settings::DnsConfig;

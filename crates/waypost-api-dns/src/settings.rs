@@ -17,6 +17,10 @@ pub struct DnsConfig {
     pub udp_bytes_max: u16,
     /// Whether an answer that is cut over UDP is left empty, instead of holding as many records as fit.
     pub truncate_to_nothing: bool,
+    /// Seconds that an idle TCP connection is kept.
+    pub tcp_idle_seconds: u32,
+    /// Networks for whose addresses it is known that there is no name, when no instance has one.
+    pub reverse: Vec<IpNet>,
     /// Who may ask, as CIDR; empty means everybody who reaches the socket.
     pub allow: Vec<IpNet>,
 }
@@ -29,7 +33,21 @@ impl Default for DnsConfig {
             negative_ttl_seconds: 5,
             udp_bytes_max: 1_232,
             truncate_to_nothing: false,
+            tcp_idle_seconds: 10,
+            reverse: private_networks(),
             allow: Vec::new(),
         }
     }
+}
+
+/// The networks that nobody else has names for (RFC 6303 section 4), as far as instances live there.
+fn private_networks() -> Vec<IpNet> {
+    let networks = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "127.0.0.0/8",
+        "fd00::/8",
+    ];
+    networks.iter().filter_map(|net| net.parse().ok()).collect()
 }

@@ -1,19 +1,389 @@
-//! What answers: names compiled from the registry.
+//! What answers: one entry for each service, compiled when the registry changes and read without waiting.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use waypost_core::{BoxFuture, Projection, Snapshot, Touched};
+use papaya::{HashMap, LocalGuard};
+use waypost_core::{
+    BoxFuture, NamespaceKind, NamespaceName, NamespaceState, Projection, Revision, ServiceKey,
+    ServiceState, Snapshot, Touched, check_dns_service,
+};
 
+use crate::name::{labels, split_label, to_lower_wire};
+use crate::reverse::{Contribution, Reverse, contribution};
+use crate::service::Service;
 use crate::settings::DnsConfig;
+use crate::zone::Zone;
+
+#[cfg(test)]
+mod tests;
+
+type Map<V> = HashMap<Box<[u8]>, V, foldhash::quality::RandomState>;
 
 /// The compiled names of every namespace of DNS kind.
-#[derive(Debug)]
-pub struct Table {}
+///
+/// Readers never wait. Changes are brought in by one writer at a time, service by service: a name is never absent
+/// while its answer changes.
+pub struct Table {
+    services: Map<Service>,
+    zones: Map<Arc<Zone>>,
+    /// Names that have nothing of their own, but names below them: how many of those.
+    above: Map<u32>,
+    reverse: Reverse,
+    /// The most labels that a service or zone has.
+    labels_max: AtomicUsize,
+    is_loaded: AtomicBool,
+    config: DnsConfig,
+    /// Held by whoever changes the maps.
+    writing: Mutex<()>,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("services", &self.services.len())
+            .field("zones", &self.zones.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps what was found alive.
+pub(crate) struct Guards<'a> {
+    services: LocalGuard<'a>,
+    zones: LocalGuard<'a>,
+    above: LocalGuard<'a>,
+}
+
+/// Where a name lies. `own` are the labels before the name that was found, as on the wire without an end.
+pub(crate) enum Place<'g, 'n> {
+    /// It is a service, or lies below one.
+    Service {
+        service: &'g Service,
+        /// The service's name.
+        name: &'g [u8],
+        own: &'n [u8],
+    },
+    /// It is a zone, or lies below one and not below any of its services.
+    Zone { zone: &'g Arc<Zone>, own: &'n [u8] },
+    /// It lies in no zone.
+    Nowhere,
+}
 
 impl Table {
     /// Makes the table that has seen no snapshot yet: it answers SERVFAIL.
-    pub fn new(_config: &DnsConfig) -> Self {
-        Self {}
+    pub fn new(config: &DnsConfig) -> Self {
+        Self {
+            services: Map::default(),
+            zones: Map::default(),
+            above: Map::default(),
+            reverse: Reverse::new(config),
+            labels_max: AtomicUsize::new(0),
+            is_loaded: AtomicBool::new(false),
+            config: config.clone(),
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// Returns how many services it answers for.
+    pub fn services_len(&self) -> usize {
+        self.services.len()
+    }
+
+    /// Says whether it has seen a whole snapshot: before that nothing is known not to be there.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn reverse(&self) -> &Reverse {
+        &self.reverse
+    }
+
+    pub(crate) fn guards(&self) -> Guards<'_> {
+        Guards {
+            services: self.services.guard(),
+            zones: self.zones.guard(),
+            above: self.above.guard(),
+        }
+    }
+
+    /// Finds the service of a whole name: what most questions ask for.
+    pub(crate) fn service<'g>(&self, name: &[u8], guards: &'g Guards<'_>) -> Option<&'g Service> {
+        self.services.get(name, &guards.services)
+    }
+
+    /// Finds the longest name at or above `name` (lower case) that is a service or a zone.
+    pub(crate) fn find<'g, 'n>(&self, name: &'n [u8], guards: &'g Guards<'_>) -> Place<'g, 'n> {
+        let count = labels(name).count();
+        let mut skip = count.saturating_sub(self.labels_max.load(Ordering::Relaxed));
+        let mut rest = name;
+        loop {
+            if skip == 0 {
+                let own = name.get(..name.len() - rest.len()).unwrap_or_default();
+                if let Some((name, service)) = self.services.get_key_value(rest, &guards.services) {
+                    return Place::Service { service, name, own };
+                }
+                if let Some(zone) = self.zones.get(rest, &guards.zones) {
+                    return Place::Zone { zone, own };
+                }
+            }
+            skip = skip.saturating_sub(1);
+            match split_label(rest) {
+                Some((_, after)) => rest = after,
+                None => return Place::Nowhere,
+            }
+        }
+    }
+
+    /// Says whether names lie below a name that has nothing of its own (RFC 8020).
+    pub(crate) fn is_above_others(&self, name: &[u8], guards: &Guards<'_>) -> bool {
+        !self.above.is_empty() && self.above.contains_key(name, &guards.above)
+    }
+
+    fn load(&self, snapshot: &Snapshot) {
+        // What is gone leaves last, so that nothing that stays is absent in between.
+        let gone: Vec<Box<[u8]>> = {
+            let pinned = self.zones.pin();
+            let known = pinned.keys().filter(|apex| !has_zone(snapshot, apex));
+            known.cloned().collect()
+        };
+        for state in snapshot.namespaces() {
+            self.bring_namespace(state, snapshot);
+        }
+        for apex in gone {
+            self.drop_zone(&apex, snapshot);
+        }
+        let stale: Vec<Box<[u8]>> = {
+            let pinned = self.services.pin();
+            let known = pinned.keys().filter(|name| !has_service(snapshot, name));
+            known.cloned().collect()
+        };
+        for name in stale {
+            self.drop_service(&name, snapshot.revision());
+        }
+        self.is_loaded.store(true, Ordering::Release);
+    }
+
+    fn change(&self, snapshot: &Snapshot, touched: &[Touched]) {
+        let mut services: Vec<&ServiceKey> = Vec::new();
+        for thing in touched {
+            match thing {
+                Touched::Namespace(name) => match snapshot.namespace(name) {
+                    Some(state) => self.bring_namespace(state, snapshot),
+                    None => {
+                        if let Some(apex) = to_lower_wire(name.as_str()) {
+                            self.drop_zone(&apex, snapshot);
+                        }
+                    }
+                },
+                Touched::Service(key) => services.push(key),
+                Touched::Instance(key) => services.push(&key.service),
+            }
+        }
+        services.sort_unstable();
+        services.dedup();
+        for key in services {
+            self.bring_service(key, snapshot);
+        }
+    }
+
+    /// Takes a namespace in; the services of a new zone with it.
+    fn bring_namespace(&self, state: &NamespaceState, snapshot: &Snapshot) {
+        let namespace = state.namespace();
+        if namespace.kind == NamespaceKind::Http {
+            return;
+        }
+        let Some(apex) = to_lower_wire(namespace.name.as_str()) else {
+            return;
+        };
+        let known = self.zones.pin().get(&*apex).cloned();
+        let is_new = known.is_none();
+        let Some(zone) = known.or_else(|| Zone::new(namespace, &self.config).map(Arc::new)) else {
+            return;
+        };
+        zone.update(state, &self.config);
+        if is_new || !self.is_loaded() {
+            self.note_labels(&apex);
+            // The services first: a zone without them would say that they are not there.
+            for service in state.services() {
+                self.put_service(service, &zone, snapshot);
+            }
+        }
+        if is_new {
+            self.count_above(&apex, true);
+            self.zones.pin().insert(apex.clone().into(), zone);
+            self.occlude(&apex, snapshot);
+        }
+    }
+
+    fn drop_zone(&self, apex: &[u8], snapshot: &Snapshot) {
+        let Some(zone) = self.zones.pin().remove(apex).cloned() else {
+            return;
+        };
+        self.count_above(apex, false);
+        let gone: Vec<Box<[u8]>> = {
+            let pinned = self.services.pin();
+            let of_zone = pinned
+                .iter()
+                .filter(|(_, service)| Arc::ptr_eq(&service.zone, &zone));
+            of_zone.map(|(name, _)| name.clone()).collect()
+        };
+        for name in gone {
+            self.drop_service(&name, snapshot.revision());
+        }
+        self.occlude(apex, snapshot);
+    }
+
+    /// Looks again at the services of other zones whose names lie at or below a zone that came or went.
+    fn occlude(&self, apex: &[u8], snapshot: &Snapshot) {
+        let mut above = apex;
+        while let Some((_, parent)) = split_label(above) {
+            above = parent;
+            let Some(state) = dotted(parent)
+                .and_then(|name| NamespaceName::new(&name).ok())
+                .and_then(|name| snapshot.namespace(&name))
+            else {
+                continue;
+            };
+            for service in state.services() {
+                let key = &service.service().key;
+                let name = to_lower_wire(&key.to_string());
+                if name.is_some_and(|name| is_at_or_below(&name, apex)) {
+                    self.bring_service(key, snapshot);
+                }
+            }
+        }
+    }
+
+    fn bring_service(&self, key: &ServiceKey, snapshot: &Snapshot) {
+        let Some(apex) = to_lower_wire(key.namespace.as_str()) else {
+            return;
+        };
+        let Some(zone) = self.zones.pin().get(&*apex).cloned() else {
+            return;
+        };
+        if let Some(state) = snapshot.namespace(&key.namespace) {
+            zone.update(state, &self.config);
+        }
+        match snapshot.service(key) {
+            Some(state) => self.put_service(state, &zone, snapshot),
+            None => {
+                if let Some(name) = to_lower_wire(&key.to_string()) {
+                    let is_ours = {
+                        let pinned = self.services.pin();
+                        let known = pinned.get(&*name);
+                        known.is_some_and(|service| Arc::ptr_eq(&service.zone, &zone))
+                    };
+                    if is_ours {
+                        self.drop_service(&name, snapshot.revision());
+                    }
+                }
+            }
+        }
+    }
+
+    fn put_service(&self, state: &ServiceState, zone: &Arc<Zone>, snapshot: &Snapshot) {
+        let key = &state.service().key;
+        // Older data may hold services that could not be registered today; they have no name.
+        if check_dns_service(key).is_err() {
+            return;
+        }
+        let Some(name) = to_lower_wire(&key.to_string()) else {
+            return;
+        };
+        if self.is_occluded(&name, zone) {
+            let pinned = self.services.pin();
+            let known = pinned.get(&*name);
+            if known.is_some_and(|service| Arc::ptr_eq(&service.zone, zone)) {
+                self.drop_service(&name, snapshot.revision());
+            }
+            return;
+        }
+        let service = Service::compile(state, zone, &self.config);
+        let after = contribution(&service, &name);
+        let protocols = service.protocols();
+        self.note_labels(&name);
+        let pinned = self.services.pin();
+        let (before, contributed) = match pinned.get(&*name) {
+            Some(known) if Arc::ptr_eq(&known.zone, zone) => {
+                (known.protocols(), contribution(known, &name))
+            }
+            other => {
+                // What an outer zone had under this name is that zone's no more.
+                if other.is_some() {
+                    self.drop_service(&name, snapshot.revision());
+                }
+                self.count_between(&name, zone, true);
+                (0, Contribution::new())
+            }
+        };
+        self.reverse
+            .replace(&contributed, &after, snapshot.revision());
+        zone.recount(before, protocols);
+        pinned.insert(name.into(), service);
+    }
+
+    fn drop_service(&self, name: &[u8], at: Revision) {
+        let pinned = self.services.pin();
+        let Some(service) = pinned.remove(name) else {
+            return;
+        };
+        service.zone.recount(service.protocols(), 0);
+        self.count_between(name, &service.zone, false);
+        self.reverse
+            .replace(&contribution(service, name), &Contribution::new(), at);
+    }
+
+    /// Says whether a zone within the service's own has the name: as with a delegation, the inner one answers.
+    fn is_occluded(&self, name: &[u8], zone: &Zone) -> bool {
+        let pinned = self.zones.pin();
+        let mut rest = name;
+        while rest.len() > zone.apex().len() {
+            if pinned.contains_key(rest) {
+                return true;
+            }
+            match split_label(rest) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Counts the names above a zone.
+    fn count_above(&self, apex: &[u8], has_come: bool) {
+        let mut rest = apex;
+        while let Some((_, parent)) = split_label(rest) {
+            rest = parent;
+            self.count(parent, has_come);
+        }
+    }
+
+    /// Counts the names between a service of several labels and its zone.
+    fn count_between(&self, name: &[u8], zone: &Zone, has_come: bool) {
+        let mut rest = name;
+        while let Some((_, parent)) = split_label(rest) {
+            rest = parent;
+            if parent.len() <= zone.apex().len() {
+                return;
+            }
+            self.count(parent, has_come);
+        }
+    }
+
+    fn count(&self, name: &[u8], has_come: bool) {
+        let pinned = self.above.pin();
+        let known = pinned.get(name).copied().unwrap_or(0);
+        match (known, has_come) {
+            (known, true) => drop(pinned.insert(name.into(), known + 1)),
+            (0 | 1, false) => drop(pinned.remove(name)),
+            (known, false) => drop(pinned.insert(name.into(), known - 1)),
+        }
+    }
+
+    fn note_labels(&self, name: &[u8]) {
+        self.labels_max
+            .fetch_max(labels(name).count(), Ordering::Relaxed);
     }
 }
 
@@ -24,9 +394,55 @@ impl Projection for Table {
 
     fn project<'a>(
         &'a self,
-        _snapshot: &'a Arc<Snapshot>,
-        _touched: Option<&'a [Touched]>,
+        snapshot: &'a Arc<Snapshot>,
+        touched: Option<&'a [Touched]>,
     ) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
+        let writing = self.writing.lock();
+        let _writing = writing.unwrap_or_else(PoisonError::into_inner);
+        match touched {
+            None => self.load(snapshot),
+            Some(touched) => self.change(snapshot, touched),
+        }
+        Box::pin(std::future::ready(()))
     }
+}
+
+fn is_at_or_below(name: &[u8], apex: &[u8]) -> bool {
+    let mut rest = name;
+    loop {
+        if rest == apex {
+            return true;
+        }
+        match split_label(rest) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+}
+
+/// Writes a wire name as labels joined by dots; `None` for the root and for bytes that no namespace can have.
+fn dotted(wire: &[u8]) -> Option<String> {
+    let parts: Option<Vec<&str>> = labels(wire)
+        .map(|label| std::str::from_utf8(label).ok())
+        .collect();
+    parts
+        .filter(|parts| !parts.is_empty())
+        .map(|parts| parts.join("."))
+}
+
+fn has_zone(snapshot: &Snapshot, apex: &[u8]) -> bool {
+    dotted(apex)
+        .and_then(|name| NamespaceName::new(&name).ok())
+        .and_then(|name| snapshot.namespace(&name))
+        .is_some_and(|state| state.namespace().kind != NamespaceKind::Http)
+}
+
+/// Says whether any way of parting the name gives a service that is there.
+fn has_service(snapshot: &Snapshot, name: &[u8]) -> bool {
+    let Some(whole) = dotted(name) else {
+        return false;
+    };
+    let dots = whole.match_indices('.');
+    dots.filter_map(|(at, _)| Some((whole.get(..at)?, whole.get(at + 1..)?)))
+        .any(|(service, namespace)| snapshot.service_named(namespace, service).is_some())
 }

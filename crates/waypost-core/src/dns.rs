@@ -93,10 +93,10 @@ impl DnsNames {
         let mut srv = Vec::new();
         for (at, port) in ports.iter().enumerate() {
             let transport = transport_label(port);
-            if at == 0 && !name.as_str().starts_with('_') {
+            if at == 0 && is_srv_label(name.as_str()) {
                 srv.push(format!("_{name}.{transport}.{zone}"));
             }
-            if is_port_label(&port.name) {
+            if is_srv_label(&port.name) {
                 srv.push(format!("_{}.{transport}.{name}.{zone}", port.name));
             }
         }
@@ -108,7 +108,7 @@ impl DnsNames {
     }
 }
 
-/// Says whether a port's name can be the first label of an SRV name, after its underscore.
-pub fn is_port_label(name: &str) -> bool {
+/// Says whether the name of a service or a port can be the first label of an SRV name, after the underscore.
+pub fn is_srv_label(name: &str) -> bool {
     name.len() <= 62 && is_dns_label(name) && !name.starts_with('_')
 }

@@ -63,8 +63,8 @@ pub use command::{
 pub use commit_log::CommitLog;
 pub use decide::{ATOMIC_MAX, Decision, decide};
 pub use dns::{
-    DNS_NAME_BYTES_MAX, DNS_TTL_SECONDS, DnsNames, check_dns_service, instance_label,
-    is_port_label, transport_label,
+    DNS_NAME_BYTES_MAX, DNS_TTL_SECONDS, DnsNames, check_dns_service, instance_label, is_srv_label,
+    transport_label,
 };
 pub use error::{ErrorKind, Field, RegistryError};
 pub use heartbeat::Beat;

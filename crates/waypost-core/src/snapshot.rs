@@ -50,6 +50,11 @@ impl NamespaceState {
         self.revision
     }
 
+    /// Returns when anything shown of it, of its services or of their instances last changed.
+    pub fn modified(&self) -> Revision {
+        self.modified
+    }
+
     /// Returns how many services it has.
     pub fn services_len(&self) -> usize {
         self.services.len()

@@ -1,0 +1,446 @@
+//! Names of addresses: `45.1.0.10.in-addr.arpa` and the like, for every address of a registered instance.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use imbl::OrdMap;
+use ipnet::IpNet;
+use waypost_core::Revision;
+
+use crate::name::{labels, split_label};
+use crate::service::Service;
+use crate::settings::DnsConfig;
+use crate::zone::Zone;
+
+const IPV4: &[u8] = b"\x07in-addr\x04arpa\x00";
+const IPV6: &[u8] = b"\x03ip6\x04arpa\x00";
+
+/// Which of the two trees, and how it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tree {
+    Ipv4,
+    Ipv6,
+}
+
+impl Tree {
+    fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
+    fn suffix(self) -> &'static [u8] {
+        match self {
+            Self::Ipv4 => IPV4,
+            Self::Ipv6 => IPV6,
+        }
+    }
+
+    /// Bits that one label stands for.
+    fn step(self) -> u32 {
+        match self {
+            Self::Ipv4 => 8,
+            Self::Ipv6 => 4,
+        }
+    }
+
+    fn bits(self) -> u32 {
+        match self {
+            Self::Ipv4 => 32,
+            Self::Ipv6 => 128,
+        }
+    }
+
+    /// Reads the value that a label stands for; only the one way of writing it counts.
+    fn value(self, label: &[u8]) -> Option<u128> {
+        let text = std::str::from_utf8(label).ok()?;
+        let value = match self {
+            Self::Ipv4 => text.parse::<u8>().ok()?,
+            Self::Ipv6 => u8::from_str_radix(text, 16).ok()?,
+        };
+        (self.label(value) == text).then_some(value.into())
+    }
+
+    fn label(self, value: u8) -> String {
+        match self {
+            Self::Ipv4 => value.to_string(),
+            Self::Ipv6 => format!("{value:x}"),
+        }
+    }
+
+    /// Writes the name of the first `len` bits of an address, which are whole labels.
+    fn name(self, bits: u128, len: u32) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for at in (0..len / self.step()).rev() {
+            let shift = self.bits() - (at + 1) * self.step();
+            let mask = (1_u128 << self.step()) - 1;
+            let value = u8::try_from((bits >> shift) & mask).unwrap_or(0);
+            let label = self.label(value);
+            wire.push(u8::try_from(label.len()).unwrap_or(0));
+            wire.extend_from_slice(label.as_bytes());
+        }
+        wire.extend_from_slice(self.suffix());
+        wire
+    }
+}
+
+/// A name that stands for an address or for the first bits of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Prefix {
+    tree: Tree,
+    bits: u128,
+    len: u32,
+}
+
+/// What is known of a reverse name.
+#[derive(Debug)]
+pub(crate) enum Reversed {
+    /// It lies in none of the zones, and no instance has the address.
+    Foreign,
+    /// The address has these names, one after the other as on the wire.
+    Names(Arc<[u8]>, Option<Arc<Zone>>),
+    /// The zone has the name, but no names for it; `is_apex` says whether it is the zone itself.
+    Empty(Arc<Zone>, bool),
+    /// The zone has no such name.
+    Missing(Arc<Zone>),
+}
+
+/// One table for each tree, and the zones in which it is known what is not there.
+pub(crate) struct Reverse {
+    names: ArcSwap<Names>,
+    zones: Box<[(IpNet, Vec<(u128, Arc<Zone>)>)]>,
+}
+
+#[derive(Clone, Default)]
+struct Names {
+    v4: OrdMap<u32, Arc<[u8]>>,
+    v6: OrdMap<u128, Arc<[u8]>>,
+}
+
+impl fmt::Debug for Reverse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reverse").finish_non_exhaustive()
+    }
+}
+
+/// What a service's instances contribute: each address with the instance's name.
+pub(crate) type Contribution = Vec<(IpAddr, Box<[u8]>)>;
+
+/// Lists what a compiled service contributes; `name` is the service's on the wire.
+pub(crate) fn contribution(service: &Service, name: &[u8]) -> Contribution {
+    let text = service.text();
+    let mut list = Contribution::new();
+    for member in service.members() {
+        let v4 = member.v4().map(|v4| IpAddr::from(*v4));
+        let v6 = member.v6(text).map(|v6| IpAddr::from(*v6));
+        for address in v4.into_iter().chain(v6) {
+            let full = [member.label_wire(text), name].concat();
+            list.push((address, full.into()));
+        }
+    }
+    list.sort();
+    list.dedup();
+    list
+}
+
+impl Reverse {
+    pub(crate) fn new(config: &DnsConfig) -> Self {
+        let zones = config
+            .reverse
+            .iter()
+            .map(|net| (*net, zones_of(net, config)));
+        Self {
+            names: ArcSwap::default(),
+            zones: zones.collect(),
+        }
+    }
+
+    /// Puts one contribution in the place of another.
+    pub(crate) fn replace(&self, before: &Contribution, after: &Contribution, at: Revision) {
+        if before == after {
+            return;
+        }
+        // Both are sorted: what most changes leave as it was costs a look each.
+        let mut names = Names::clone(&self.names.load());
+        for one @ (address, name) in before {
+            if after.binary_search(one).is_err() {
+                names.remove(*address, name);
+            }
+        }
+        for one @ (address, name) in after {
+            if before.binary_search(one).is_err() {
+                names.add(*address, name);
+            }
+        }
+        self.names.store(Arc::new(names));
+        for (_, zones) in &self.zones {
+            zones.iter().for_each(|(_, zone)| zone.set_serial(at));
+        }
+    }
+
+    /// Looks a name up, which is in lower case on the wire.
+    pub(crate) fn find(&self, name: &[u8]) -> Reversed {
+        let Some((prefix, is_number)) = read(name) else {
+            return Reversed::Foreign;
+        };
+        let zone = self.zone_of(&prefix);
+        let names = self.names.load();
+        if is_number
+            && prefix.len == prefix.tree.bits()
+            && let Some(found) = names.get(&prefix)
+        {
+            return Reversed::Names(Arc::clone(found), zone);
+        }
+        let Some(zone) = zone else {
+            return Reversed::Foreign;
+        };
+        let is_apex = zone.apex() == name;
+        if is_apex || (is_number && names.has_below(&prefix)) {
+            return Reversed::Empty(zone, is_apex);
+        }
+        Reversed::Missing(zone)
+    }
+
+    fn zone_of(&self, prefix: &Prefix) -> Option<Arc<Zone>> {
+        for (net, zones) in &self.zones {
+            if Tree::of(net.addr()) != prefix.tree {
+                continue;
+            }
+            let found = zones.iter().find(|(bits, _)| {
+                let len = label_bits(net);
+                let shift = prefix.tree.bits() - len;
+                prefix.len >= len && prefix.bits.checked_shr(shift) == bits.checked_shr(shift)
+            });
+            if let Some((_, zone)) = found {
+                return Some(Arc::clone(zone));
+            }
+        }
+        None
+    }
+}
+
+impl Names {
+    fn get(&self, prefix: &Prefix) -> Option<&Arc<[u8]>> {
+        match prefix.tree {
+            Tree::Ipv4 => self.v4.get(&u32::try_from(prefix.bits).ok()?),
+            Tree::Ipv6 => self.v6.get(&prefix.bits),
+        }
+    }
+
+    fn has_below(&self, prefix: &Prefix) -> bool {
+        let rest = prefix.tree.bits() - prefix.len;
+        let last = prefix.bits | 1_u128.checked_shl(rest).map_or(u128::MAX, |bit| bit - 1);
+        match prefix.tree {
+            Tree::Ipv4 => {
+                let first = u32::try_from(prefix.bits).unwrap_or(u32::MAX);
+                let last = u32::try_from(last).unwrap_or(u32::MAX);
+                self.v4.range(first..=last).next().is_some()
+            }
+            Tree::Ipv6 => self.v6.range(prefix.bits..=last).next().is_some(),
+        }
+    }
+
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&[u8]) -> Vec<u8>) {
+        let old = match address {
+            IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.get(&v6.to_bits()),
+        };
+        let new: Arc<[u8]> = change(old.map(|old| &**old).unwrap_or_default()).into();
+        match (address, new.is_empty()) {
+            (IpAddr::V4(v4), false) => drop(self.v4.insert(v4.to_bits(), new)),
+            (IpAddr::V4(v4), true) => drop(self.v4.remove(&v4.to_bits())),
+            (IpAddr::V6(v6), false) => drop(self.v6.insert(v6.to_bits(), new)),
+            (IpAddr::V6(v6), true) => drop(self.v6.remove(&v6.to_bits())),
+        }
+    }
+
+    fn add(&mut self, address: IpAddr, name: &[u8]) {
+        self.change(address, |old| {
+            if each_name(old).any(|known| known == name) {
+                return old.to_vec();
+            }
+            [old, name].concat()
+        });
+    }
+
+    fn remove(&mut self, address: IpAddr, name: &[u8]) {
+        self.change(address, |old| {
+            let kept = each_name(old).filter(|known| *known != name);
+            kept.flatten().copied().collect()
+        });
+    }
+}
+
+/// Walks whole names that stand one after the other.
+pub(crate) fn each_name(mut wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        if wire.is_empty() {
+            return None;
+        }
+        let mut rest = wire;
+        while let Some((_, after)) = split_label(rest) {
+            rest = after;
+        }
+        let (name, after) = wire.split_at_checked(wire.len() - rest.len() + 1)?;
+        wire = after;
+        Some(name)
+    })
+}
+
+/// Reads a reverse name; the flag says whether every label is a number of its tree and there are not too many.
+fn read(name: &[u8]) -> Option<(Prefix, bool)> {
+    let tree = [Tree::Ipv4, Tree::Ipv6]
+        .into_iter()
+        .find(|tree| name.ends_with(tree.suffix()))?;
+    let own = name.get(..name.len() - tree.suffix().len())?;
+    let count = labels(own).count();
+    let walked: usize = labels(own).map(|label| label.len() + 1).sum();
+    if walked != own.len() {
+        // What looked like the tree's name was the inside of a label.
+        return None;
+    }
+    let mut prefix = Prefix {
+        tree,
+        bits: 0,
+        len: 0,
+    };
+    // The leftmost labels are the last bits of the address.
+    let mut values: Vec<Option<u128>> = labels(own).map(|label| tree.value(label)).collect();
+    values.reverse();
+    let most = usize::try_from(tree.bits() / tree.step()).unwrap_or(usize::MAX);
+    for value in values.iter().take(most) {
+        let Some(value) = value else {
+            return Some((prefix, false));
+        };
+        prefix.len += tree.step();
+        prefix.bits |= value << (tree.bits() - prefix.len);
+    }
+    Some((prefix, count <= most))
+}
+
+/// Bits of a network in whole labels.
+fn label_bits(net: &IpNet) -> u32 {
+    let step = Tree::of(net.addr()).step();
+    u32::from(net.prefix_len()).div_ceil(step) * step
+}
+
+/// Makes the zones of a network: one, or as many as whole labels need.
+fn zones_of(net: &IpNet, config: &DnsConfig) -> Vec<(u128, Arc<Zone>)> {
+    let tree = Tree::of(net.addr());
+    let first = match net.network() {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    let len = label_bits(net);
+    let count = 1_u128 << (len - u32::from(net.prefix_len()));
+    (0..count)
+        .map(|at| {
+            let shifted = at.checked_shl(tree.bits() - len).unwrap_or(0);
+            let bits = first | shifted;
+            let apex = tree.name(bits, len);
+            (bits, Arc::new(Zone::reverse(&apex, Revision(1), config)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::to_wire;
+
+    fn table() -> Reverse {
+        let reverse = Reverse::new(&DnsConfig::default());
+        let name = |dotted: &str| to_wire(dotted).unwrap().into_boxed_slice();
+        let mut list = vec![
+            ("10.0.1.45".parse().unwrap(), name("a.web.svc")),
+            ("10.0.1.45".parse().unwrap(), name("b.db.svc")),
+            ("54.1.2.3".parse().unwrap(), name("c.web.svc")),
+            ("fd00::1".parse().unwrap(), name("a.web.svc")),
+        ];
+        list.sort();
+        reverse.replace(&Contribution::new(), &list, Revision(2));
+        reverse
+    }
+
+    fn find(table: &Reverse, dotted: &str) -> String {
+        let zone = |zone: &Zone| String::from_utf8_lossy(zone.apex()).into_owned();
+        match table.find(&to_wire(dotted).unwrap()) {
+            Reversed::Foreign => "foreign".to_owned(),
+            Reversed::Names(names, _) => format!("{} names", each_name(&names).count()),
+            Reversed::Empty(at, _) => format!("empty in {}", zone(&at)),
+            Reversed::Missing(at) => format!("missing in {}", zone(&at)),
+        }
+    }
+
+    #[test]
+    fn an_address_has_the_names_of_its_instances() {
+        let table = table();
+        assert_eq!(find(&table, "45.1.0.10.in-addr.arpa"), "2 names");
+        assert_eq!(find(&table, "3.2.1.54.in-addr.arpa"), "1 names");
+        let v6 = format!("1.{}0.0.d.f.ip6.arpa", "0.".repeat(27));
+        assert_eq!(find(&table, &v6), "1 names");
+    }
+
+    #[test]
+    fn what_lies_above_an_address_is_there_and_what_does_not_is_missing() {
+        let table = table();
+        let ten = "\u{2}10\u{7}in-addr\u{4}arpa\u{0}";
+        for above in [
+            "10.in-addr.arpa",
+            "0.10.in-addr.arpa",
+            "1.0.10.in-addr.arpa",
+        ] {
+            assert_eq!(find(&table, above), format!("empty in {ten}"));
+        }
+        for missing in [
+            "46.1.0.10.in-addr.arpa",
+            "2.0.10.in-addr.arpa",
+            "x.10.in-addr.arpa",
+            "1.45.1.0.10.in-addr.arpa",
+            "045.1.0.10.in-addr.arpa",
+            "256.10.in-addr.arpa",
+        ] {
+            assert_eq!(
+                find(&table, missing),
+                format!("missing in {ten}"),
+                "{missing}"
+            );
+        }
+        let seventeen = "\u{2}17\u{3}172\u{7}in-addr\u{4}arpa\u{0}";
+        assert_eq!(
+            find(&table, "1.17.172.in-addr.arpa"),
+            format!("missing in {seventeen}")
+        );
+    }
+
+    #[test]
+    fn addresses_outside_the_zones_are_foreign_unless_an_instance_has_them() {
+        let table = table();
+        for foreign in [
+            "4.2.1.54.in-addr.arpa",
+            "in-addr.arpa",
+            "32.172.in-addr.arpa",
+            "ip6.arpa",
+            "example.org",
+        ] {
+            assert_eq!(find(&table, foreign), "foreign", "{foreign}");
+        }
+    }
+
+    #[test]
+    fn names_leave_one_by_one() {
+        let table = table();
+        let name = to_wire("a.web.svc").unwrap().into_boxed_slice();
+        let one = vec![("10.0.1.45".parse().unwrap(), name)];
+        table.replace(&one, &Contribution::new(), Revision(3));
+        assert_eq!(find(&table, "45.1.0.10.in-addr.arpa"), "1 names");
+        let name = to_wire("b.db.svc").unwrap().into_boxed_slice();
+        let one = vec![("10.0.1.45".parse().unwrap(), name)];
+        table.replace(&one, &Contribution::new(), Revision(4));
+        assert!(find(&table, "45.1.0.10.in-addr.arpa").starts_with("missing"));
+        assert!(find(&table, "0.10.in-addr.arpa").starts_with("missing"));
+    }
+}
