@@ -50,7 +50,31 @@ fn a_manifest_that_breaks_a_rule_is_named() {
     manifests::breaches_of(
         &package,
         "[lints.rust]\nunsafe_code = \"allow\"\n",
+        "",
         &mut found,
     );
     assert_eq!(found.len(), 3, "{found:#?}");
+}
+
+#[test]
+fn the_crate_with_unsafe_code_repeats_every_lint_of_the_workspace() {
+    let workspace = workspace();
+    let mut package = workspace.own_packages().next().unwrap().clone();
+    let root = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\nmissing_docs = \"warn\"\n";
+    let breaches = |package: &crate::metadata::Package, text: &str| {
+        let mut found = Vec::new();
+        manifests::breaches_of(package, text, root, &mut found);
+        found
+    };
+    let whole = "[lints.rust]\nmissing_docs = \"warn\"\nunsafe_code = \"deny\"\n";
+    assert_eq!(breaches(&package, whole).len(), 1, "any other crate");
+    "waypost-datagram".clone_into(&mut package.name);
+    assert!(breaches(&package, whole).is_empty());
+    for bad in [
+        "[lints.rust]\nunsafe_code = \"deny\"\n",
+        "[lints.rust]\nmissing_docs = \"warn\"\nunsafe_code = \"allow\"\n",
+        "",
+    ] {
+        assert_eq!(breaches(&package, bad).len(), 1, "{bad}");
+    }
 }
