@@ -33,6 +33,16 @@ pub enum Transport {
     Tcp,
 }
 
+impl Transport {
+    /// Returns the word used in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
 /// What an answer depends on besides the question.
 ///
 /// Forwarding, transfers, cookies, rate limits and signing find their place here when they come.

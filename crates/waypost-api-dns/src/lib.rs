@@ -4,18 +4,27 @@
 //! before a change of the registry is acknowledged. Everything else brings bytes to it and back.
 
 mod answer;
+mod chance;
+mod metrics;
 mod name;
+mod places;
+mod query_log;
 mod question;
 mod records;
 mod reply;
 mod reverse;
+mod server;
 mod service;
 mod settings;
 mod table;
+mod tcp;
 #[cfg(test)]
 mod testing;
+mod udp;
 mod zone;
 
 pub use answer::{Context, Transport, answer};
-pub use settings::DnsConfig;
+pub use metrics::DnsMetrics;
+pub use server::{BindError, Died, DnsServer};
+pub use settings::{DnsConfig, InvalidSetting};
 pub use table::Table;

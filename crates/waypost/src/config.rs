@@ -13,6 +13,8 @@ pub(crate) struct Config {
     pub(crate) store_sqlite: waypost_store_sqlite::SqliteConfig,
     /// The HTTP listener.
     pub(crate) http: waypost_http::ListenerConfig,
+    /// The DNS server.
+    pub(crate) dns: waypost_api_dns::DnsConfig,
     /// Who may use the server.
     pub(crate) access: waypost_access::AccessConfig,
     /// The HTTP API.
@@ -114,6 +116,10 @@ pub(crate) struct SettingArguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     http: Option<String>,
 
+    /// Address of the DNS server, or off [default: 127.0.0.1:5300]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dns: Option<String>,
+
     /// Directory of the registry's files [default: waypost-data]
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<String>,
@@ -127,6 +133,7 @@ impl SettingArguments {
             .environment(process_environment())
             .aliases(&aliases())
             .flag("--http", "http.listen", self.http.clone())
+            .flag("--dns", "dns.listen", self.dns.clone())
             .flag("--data-dir", "store_sqlite.data_dir", self.data_dir.clone())
             .load()
     }

@@ -80,6 +80,13 @@ fn greet(loaded: &Loaded<Config>, waypost: &Waypost) {
     } else {
         "open to everybody on this machine"
     };
+    let dns = match waypost.dns_addrs() {
+        [] => "off".to_owned(),
+        addresses => {
+            let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("{} (UDP and TCP)", listed.join(", "))
+        }
+    };
     let mut out = std::io::stdout().lock();
     let server = if address.port() == 3_004 {
         String::new()
@@ -93,6 +100,7 @@ fn greet(loaded: &Loaded<Config>, waypost: &Waypost) {
     let text = format!(
         "waypost {version} (pid {pid})\n  \
          registry   {url}  (docs {url}/docs, metrics {url}/metrics)\n  \
+         dns        {dns}\n  \
          data       {kept}\n  \
          access     {access}\n\
          try        {program} {server}register web --address 127.0.0.1 --port 8080 --check tcp\n           \

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use waypost_access::{Authenticator, ServerKey};
+use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
@@ -53,6 +54,7 @@ fn failed(error: impl fmt::Display) -> ServeError {
 pub(crate) struct Waypost {
     server: Server,
     service: Service,
+    dns: Dns,
     writer: JoinHandle<()>,
     checker: Checker,
     timekeeper: waypost_core::Timekeeper,
@@ -60,6 +62,13 @@ pub(crate) struct Waypost {
     draining: Arc<AtomicBool>,
     stop_writer: watch::Sender<bool>,
     needs_credentials: bool,
+}
+
+/// The DNS server with what it answers from.
+struct Dns {
+    server: DnsServer,
+    table: Arc<Table>,
+    metrics: DnsMetrics,
 }
 
 /// The engine, kept apart from the registry so that it can be closed after the last commit.
@@ -80,13 +89,19 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let config = &loaded.value;
     check(loaded)?;
     let server = Server::bind(&config.http).map_err(failed)?;
+    let dns = DnsServer::bind(&config.dns).map_err(failed)?;
+    let table = Arc::new(Table::new(&config.dns));
     let on_loopback = server.local_addr().ip().is_loopback();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let storage = open_storage(config, &clock)?;
     let authenticator = Authenticator::new(&config.access, storage.server_key, on_loopback)
         .map_err(|error| ServeError::Usage(format!("access.{error}")))?;
     let authenticator = Arc::new(authenticator);
-    let parts = parts(config, storage.store, storage.journal, clock);
+    let mut parts = parts(config, storage.store, storage.journal, clock);
+    // Without a listener nobody asks: then no change pays for it.
+    if !dns.local_addrs().is_empty() {
+        parts.projections.push(Arc::clone(&table) as _);
+    }
     let Opened {
         registry,
         writer,
@@ -102,6 +117,11 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         .metrics()
         .register(&mut metrics, &registry, &snapshots);
     let http_metrics = HttpMetrics::register(&mut metrics);
+    let dns = Dns {
+        server: dns,
+        table,
+        metrics: DnsMetrics::register(&mut metrics),
+    };
     let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
     let rest = RestContext {
         registry: registry.clone(),
@@ -125,6 +145,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     Ok(Waypost {
         server,
         service,
+        dns,
         writer,
         checker,
         timekeeper,
@@ -177,6 +198,9 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
     if let Err(error) = config.access.startup_check(config.http.listen.ip()) {
         errors.push(loaded.error("http.listen", error.to_string()));
     }
+    if let Err(error) = config.dns.validate() {
+        errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));
+    }
     if let Err(error) = config.rest.validate() {
         errors.push(loaded.error(&format!("rest.{}", error.subject()), error.to_string()));
     }
@@ -187,7 +211,7 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
 fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, ServeError> {
     match config.core.store {
         StoreKind::Memory => Ok(Storage {
-            store: Arc::new(MemoryStore::new(Epoch(random_epoch()))),
+            store: Arc::new(MemoryStore::new(Epoch(random_u64()))),
             journal: Arc::new(MemoryJournal::new(MEMORY_JOURNAL_LINES)),
             engine: Engine::Memory,
             server_key: ServerKey::ephemeral().map_err(failed)?,
@@ -213,7 +237,7 @@ fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, Serv
     clippy::cast_possible_truncation,
     reason = "half of the random bits are wanted"
 )]
-fn random_epoch() -> u64 {
+fn random_u64() -> u64 {
     random_seeds()().0 as u64
 }
 
@@ -305,6 +329,11 @@ impl Waypost {
         self.server.local_addr()
     }
 
+    /// Returns the addresses that DNS is answered on.
+    pub(crate) fn dns_addrs(&self) -> &[SocketAddr] {
+        self.dns.server.local_addrs()
+    }
+
     /// Says whether requests need a token.
     pub(crate) fn needs_credentials(&self) -> bool {
         self.needs_credentials
@@ -322,7 +351,18 @@ impl Waypost {
             drop(stopping.wait_for(|stop| *stop).await);
         };
         let checker = tasks.spawn(self.checker.run(until(stopping.clone())));
-        let timekeeper = tasks.spawn(self.timekeeper.run(until(stopping)));
+        let timekeeper = tasks.spawn(self.timekeeper.run(until(stopping.clone())));
+        let dns = self.dns;
+        let dns = tasks.spawn(async move {
+            let Dns {
+                server,
+                table,
+                metrics,
+            } = dns;
+            server
+                .serve(table, &metrics, random_u64(), until(stopping))
+                .await
+        });
         let draining = self.draining;
         let stop_writer = self.stop_writer.clone();
         let connections = TaskTracker::new();
@@ -334,6 +374,7 @@ impl Waypost {
                 () = ended => None,
                 _ = checker => Some("the checker"),
                 _ = timekeeper => Some("the timekeeper"),
+                _ = dns => Some("the DNS server"),
                 () = stop_writer.closed() => Some("the writer"),
             };
             if let Some(part) = dead {
