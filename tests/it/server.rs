@@ -161,7 +161,7 @@ impl Setup {
     }
 
     fn command(&self, data_dir: &Path, folder: &Path) -> Command {
-        let mut command = waypost(["serve", "--http", "127.0.0.1:0"]);
+        let mut command = waypost(["serve", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0"]);
         // Nothing but this machine is ever probed, whatever a test registers; a test may say otherwise.
         command.env("WAYPOST__DIAL__ALLOW", "127.0.0.0/8,::1/128");
         command.arg("--data-dir").arg(data_dir);
@@ -259,6 +259,16 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.running().child.id()
+    }
+
+    /// Gives where it answers DNS.
+    pub(crate) fn dns(&self) -> SocketAddr {
+        let banner = self.banner();
+        let line = banner
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("dns "));
+        let address = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        address.unwrap_or_else(|| panic!("no DNS address in the banner:\n{banner}"))
     }
 
     /// Gives what it printed at its start.

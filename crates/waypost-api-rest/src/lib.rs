@@ -38,7 +38,7 @@ use waypost_http::{Router, render_problem};
 
 pub use config::RestConfig;
 pub use metrics::RestMetrics;
-pub use state::RestContext;
+pub use state::{DnsFacts, DnsTtls, RestContext};
 
 use state::Rest;
 

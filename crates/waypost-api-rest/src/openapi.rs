@@ -313,6 +313,9 @@ fn components() -> Components {
     add::<own::NamespacePage>(&mut schemas);
     add::<own::ServicePage>(&mut schemas);
     add::<own::InstancePage>(&mut schemas);
+    add::<own::NamespaceSettings>(&mut schemas);
+    add::<own::ModeSettings>(&mut schemas);
+    add::<own::DnsServer>(&mut schemas);
     add::<own::ServiceSettings>(&mut schemas);
     add::<own::Registration>(&mut schemas);
     add::<own::HeartbeatBody>(&mut schemas);

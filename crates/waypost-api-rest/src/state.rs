@@ -1,6 +1,6 @@
 //! What every handler works with, and the way in for every request.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -8,7 +8,8 @@ use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN};
 use http::{HeaderValue, StatusCode};
 use waypost_access::{Authenticator, PUBLIC_READER};
 use waypost_core::{
-    Access, Dialect, NamespaceName, Registry, RegistryError, ServiceKey, ServiceState, View,
+    Access, Dialect, NamespaceKind, NamespaceName, Registry, RegistryError, ServiceKey,
+    ServiceState, View,
 };
 use waypost_http::{Body, RequestHead, Response, empty};
 
@@ -32,6 +33,43 @@ pub struct RestContext {
     pub version: String,
     /// Where look-ups are counted.
     pub metrics: RestMetrics,
+    /// Where DNS is answered.
+    pub dns: DnsFacts,
+}
+
+/// What the API tells about the DNS server.
+#[derive(Debug, Clone, Default)]
+pub struct DnsFacts {
+    /// Where it listens; nowhere when DNS is off.
+    pub listen: Vec<SocketAddr>,
+    /// Times to live of its answers.
+    pub ttls: DnsTtls,
+}
+
+/// Times to live of DNS answers.
+#[derive(Debug, Clone, Copy)]
+pub struct DnsTtls {
+    /// Seconds, unless a service says otherwise.
+    pub seconds: u32,
+    /// Most seconds, whatever a service says.
+    pub seconds_max: u32,
+}
+
+impl Default for DnsTtls {
+    fn default() -> Self {
+        Self {
+            seconds: waypost_core::DNS_TTL_SECONDS,
+            seconds_max: 86_400,
+        }
+    }
+}
+
+impl DnsTtls {
+    /// Returns how long answers about a service may be kept.
+    pub(crate) fn of(self, service: &waypost_core::Service) -> u32 {
+        let own = service.dns.as_ref().map(|dns| dns.ttl_seconds());
+        own.unwrap_or(self.seconds).min(self.seconds_max)
+    }
 }
 
 /// The state behind the handlers.
@@ -44,6 +82,7 @@ pub(crate) struct Rest {
     pub(crate) cache: RenderCache,
     pub(crate) turns: Turns,
     pub(crate) documents: Documents,
+    pub(crate) dns: DnsFacts,
 }
 
 /// What the server says about its interface, rendered once.
@@ -75,6 +114,7 @@ impl Rest {
             config,
             version,
             metrics,
+            dns,
         } = context;
         Self {
             cache: RenderCache::new(config.cache_entries_max, config.cache_bytes_max),
@@ -84,6 +124,7 @@ impl Rest {
             authenticator,
             config,
             metrics,
+            dns,
         }
     }
 
@@ -123,6 +164,12 @@ impl Rest {
             verb,
             what: "this registry without a credential: use an IP address or localhost".to_owned(),
         })
+    }
+
+    /// Returns how DNS answers for a namespace, if it is looked up by DNS.
+    pub(crate) fn zone(&self, view: &View, name: &NamespaceName) -> Option<DnsTtls> {
+        let state = view.namespace(name).ok()?;
+        (state.namespace().kind != NamespaceKind::Http).then_some(self.dns.ttls)
     }
 
     pub(crate) fn namespace(&self) -> &NamespaceName {

@@ -10,10 +10,12 @@ use serde_json::Value;
 
 use crate::builder::ClientBuilder;
 use crate::transport::{Call, Transport};
-use crate::wire::{DiscoveryHeartbeat, DiscoveryRegistration, HeartbeatBody, Page, Success};
+use crate::wire::{
+    DiscoveryHeartbeat, DiscoveryRegistration, HeartbeatBody, ModeBody, Page, Success,
+};
 use crate::{
-    ClientError, Discovery, ErrorKind, Explanation, HeartbeatAnswer, Instance, InstanceRef,
-    Namespace, Registration, Resource, ServerHealth, Service, ServiceSettings,
+    ClientError, Discovery, DnsServer, ErrorKind, Explanation, HeartbeatAnswer, Instance,
+    InstanceRef, Mode, Namespace, Registration, Resource, ServerHealth, Service, ServiceSettings,
 };
 
 #[cfg(test)]
@@ -166,6 +168,51 @@ impl Client {
     /// See [`ErrorKind`].
     pub async fn namespaces(&self) -> Result<Vec<Namespace>, ClientError> {
         self.list(Resource::Namespaces).await
+    }
+
+    /// Gives one namespace.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there; else see [`ErrorKind`].
+    pub async fn namespace_named(&self, name: &str) -> Result<Namespace, ClientError> {
+        self.get(Resource::Namespace(name)).await
+    }
+
+    /// Gives where the server answers DNS.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn dns(&self) -> Result<DnsServer, ClientError> {
+        self.get(Resource::Dns).await
+    }
+
+    /// Sets the mode of an instance: `Draining` and `Maintenance` take it out of rotation.
+    ///
+    /// With `registration_id` it is the process itself that says so: the mode ends with that registration.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there; `Conflict` when `registration_id` is not its registration any more.
+    pub async fn set_mode(
+        &self,
+        instance: &InstanceRef,
+        mode: Mode,
+        reason: &str,
+        registration_id: Option<&str>,
+    ) -> Result<Instance, ClientError> {
+        let body = ModeBody {
+            mode: mode.as_str(),
+            reason,
+            registration_id,
+        };
+        self.put(self.path(Resource::Mode(instance))?, &body).await
+    }
+
+    /// Makes an instance plainly Active.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there.
+    pub async fn clear_mode(&self, instance: &InstanceRef) -> Result<(), ClientError> {
+        self.delete(self.path(Resource::Mode(instance))?).await
     }
 
     /// Gives all services of the client's namespace, following pages.

@@ -43,6 +43,7 @@ pub use registered::{Registered, Standing};
 pub use resource::Resource;
 pub use secret::Secret;
 pub use wire::{
-    Check, CheckKind, CheckReport, Discovery, Explanation, Health, HeartbeatAnswer, Instance, Mode,
-    Namespace, Port, Registration, ServerHealth, Service, ServiceSettings, Tier,
+    Check, CheckKind, CheckReport, Discovery, DnsRecord, DnsServer, DnsSettings, Explanation,
+    Health, HeartbeatAnswer, Instance, Mode, Namespace, Port, Registration, ServerHealth, Service,
+    ServiceSettings, Tier,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::retry::{Backoff, shorten};
-use crate::{Client, ClientError, ErrorKind, Instance, InstanceRef, Registration};
+use crate::{Client, ClientError, ErrorKind, Health, Instance, InstanceRef, Registration};
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +17,8 @@ mod tests;
 const DEFAULT_LEASE_SECONDS: u64 = 30;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
+/// How often it is looked whether another process still holds the id.
+const STAND_BACK: Duration = Duration::from_secs(2);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Bits of a load that was never set: a number that `set_load` cannot store.
@@ -32,6 +34,8 @@ pub enum Standing {
     Registered(Arc<Instance>),
     /// Registered, but the latest heartbeat failed; it is repeated.
     Unconfirmed(ClientError),
+    /// Somebody else registered under the same id since, and serves there: this one waits until it is gone.
+    Contested(Arc<Instance>),
     /// Over. With an error when the registration was refused for good, or the removal failed.
     Ended(Option<ClientError>),
 }
@@ -58,7 +62,7 @@ impl Registered {
             match &*self.standing.borrow_and_update() {
                 Standing::Registered(instance) => return Ok(Arc::clone(instance)),
                 Standing::Ended(error) => return Err(error.clone().unwrap_or_else(not_driven)),
-                Standing::Registering(_) | Standing::Unconfirmed(_) => {}
+                Standing::Registering(_) | Standing::Unconfirmed(_) | Standing::Contested(_) => {}
             }
             self.standing.changed().await.map_err(|_| not_driven())?;
         }
@@ -109,8 +113,9 @@ impl Client {
     ///
     /// The second value does the work and has to be driven: give it to the caller's task tracker or join it
     /// with the server's own future. It registers (repeating with growing waits while the server is away),
-    /// sends a heartbeat every third of the lease, registers again when a heartbeat is answered 404 or 409,
-    /// and removes the instance when the handle goes. It ends only then, or when the registration is refused
+    /// sends a heartbeat every third of the lease, registers again when a heartbeat is answered 404,
+    /// and removes the instance when the handle goes. When somebody else registered another address under the same
+    /// id it stands back until that one is gone or fails, so that two never take an id from each other in turn. It ends only then, or when the registration is refused
     /// as wrong ([`ErrorKind::Usage`]). A registration without `lease_seconds` gets 30 s.
     pub fn keep_registered(
         &self,
@@ -145,6 +150,30 @@ impl Client {
     }
 }
 
+/// Why heartbeats ended.
+enum Kept {
+    /// The server does not know the instance.
+    Forgotten,
+    /// Another registration is in its place.
+    Replaced,
+    /// The handle went.
+    Closed,
+}
+
+fn is_at_the_same_place(one: &Instance, other: &Instance) -> bool {
+    let place = |instance: &Instance| {
+        let ports: Vec<u16> = instance.ports.iter().map(|port| port.number).collect();
+        let Instance {
+            ipv4,
+            ipv6,
+            hostname,
+            ..
+        } = instance.clone();
+        (ipv4, ipv6, hostname, ports)
+    };
+    place(one) == place(other)
+}
+
 struct Upkeep {
     client: Client,
     instance: InstanceRef,
@@ -158,13 +187,18 @@ impl Upkeep {
     async fn run(mut self) {
         let refused = loop {
             match self.register().await {
-                Ok(Some(held)) => {
-                    if self.keep_alive(&held).await {
-                        self.standing.send_replace(Standing::Registering(None));
-                        continue;
+                Ok(Some(held)) => match self.keep_alive(&held).await {
+                    Kept::Forgotten => {
+                        drop(self.standing.send_replace(Standing::Registering(None)))
                     }
-                    break None;
-                }
+                    Kept::Replaced => {
+                        if !self.stand_back(&held).await {
+                            self.standing.send_replace(Standing::Ended(None));
+                            return;
+                        }
+                    }
+                    Kept::Closed => break None,
+                },
                 Ok(None) => break None,
                 Err(error) => break Some(error),
             }
@@ -203,8 +237,28 @@ impl Upkeep {
         Ok(None)
     }
 
-    /// Sends heartbeats. True: the server wants a new registration. False: the handle went.
-    async fn keep_alive(&mut self, held: &Arc<Instance>) -> bool {
+    /// Waits while another process serves under the id. True: it is free again. False: the handle went.
+    async fn stand_back(&mut self, held: &Instance) -> bool {
+        loop {
+            match self.client.instance(&self.instance).await {
+                Ok(other) if is_at_the_same_place(&other, held) => return true,
+                Ok(other) if other.health == Health::Unhealthy => return true,
+                Ok(other) => drop(
+                    self.standing
+                        .send_replace(Standing::Contested(Arc::new(other))),
+                ),
+                Err(error) if error.kind() == ErrorKind::NotFound => return true,
+                // The server is away: who holds the id is seen when it is back.
+                Err(_) => {}
+            }
+            if !self.rest(shorten(STAND_BACK, 0.2)).await {
+                return false;
+            }
+        }
+    }
+
+    /// Sends heartbeats until one is answered otherwise than with yes, or the handle goes.
+    async fn keep_alive(&mut self, held: &Arc<Instance>) -> Kept {
         let lease_seconds = held.lease_seconds.or(self.registration.lease_seconds);
         let mut interval = heartbeat_interval(Duration::from_secs(
             lease_seconds.unwrap_or(DEFAULT_LEASE_SECONDS),
@@ -225,15 +279,17 @@ impl Upkeep {
                     wait = shorten(interval, 0.1);
                 }
                 Err(error) => {
-                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) {
-                        return true;
+                    match error.kind() {
+                        ErrorKind::NotFound => return Kept::Forgotten,
+                        ErrorKind::Conflict => return Kept::Replaced,
+                        _ => {}
                     }
                     self.standing.send_replace(Standing::Unconfirmed(error));
                     wait = backoff.wait().min(interval);
                 }
             }
         }
-        false
+        Kept::Closed
     }
 
     fn note_heartbeat(&self, held: &Arc<Instance>) {

@@ -9,6 +9,10 @@ use crate::{ClientError, InstanceRef};
 pub enum Resource<'a> {
     /// The listing of all namespaces.
     Namespaces,
+    /// One namespace.
+    Namespace(&'a str),
+    /// Where the server answers DNS.
+    Dns,
     /// The listing of all services.
     Services,
     /// One service.
@@ -19,6 +23,8 @@ pub enum Resource<'a> {
     Instance(&'a InstanceRef),
     /// Where heartbeats of an instance go.
     Heartbeat(&'a InstanceRef),
+    /// The mode of an instance.
+    Mode(&'a InstanceRef),
     /// The rotation of a service.
     Discovery(&'a str),
     /// Why an instance is in rotation or out.
@@ -32,6 +38,8 @@ impl Resource<'_> {
     pub(crate) fn path(self, namespace: &str) -> Result<PathBuilder, ClientError> {
         match self {
             Self::Namespaces => Ok(PathBuilder::new("/v1/namespaces")),
+            Self::Namespace(name) => PathBuilder::new("/v1/namespaces").name("namespace", name),
+            Self::Dns => Ok(PathBuilder::new("/v1/dns")),
             Self::Services => services(namespace),
             Self::Service(service) => services(namespace)?.name("service", service),
             Self::Instances(service) => Ok(services(namespace)?
@@ -40,6 +48,10 @@ impl Resource<'_> {
             Self::Instance(instance) => Ok(with_owner(instances(namespace, instance)?, instance)),
             Self::Heartbeat(instance) => {
                 let path = instances(namespace, instance)?.fixed("heartbeat");
+                Ok(with_owner(path, instance))
+            }
+            Self::Mode(instance) => {
+                let path = instances(namespace, instance)?.fixed("mode");
                 Ok(with_owner(path, instance))
             }
             Self::Discovery(service) => Ok(PathBuilder::new("/v1/discover")

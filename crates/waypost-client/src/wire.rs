@@ -21,9 +21,11 @@ pub use discovery::{Discovery, DiscoveryRegistration, ServerHealth, Success};
 pub use explanation::{CheckReport, Edge, Explanation, LastAnswer, LastFailure, Lease, Visibility};
 pub use instance::{HeartbeatAnswer, Instance};
 pub use registration::{Check, Port, Registration};
-pub use service::{InstanceCounts, Namespace, Service, ServiceSettings};
+pub use service::{
+    DnsRecord, DnsServer, DnsSettings, InstanceCounts, Namespace, Service, ServiceSettings,
+};
 pub use word::{CheckKind, CheckState, Health, LeaseState, Mode, Tier};
 
 pub(crate) use discovery::DiscoveryHeartbeat;
-pub(crate) use instance::HeartbeatBody;
+pub(crate) use instance::{HeartbeatBody, ModeBody};
 pub(crate) use page::Page;

@@ -81,6 +81,15 @@ impl ModeSetting {
         Ok(())
     }
 
+    /// Says whether nothing but the time of saying is different.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let at_its_time = Self {
+            since: other.since,
+            ..self.clone()
+        };
+        at_its_time == *other
+    }
+
     /// Returns what follows when the setting reaches its end: an operator's drain keeps traffic away.
     pub fn at_end(&self) -> Option<Self> {
         (self.mode == Mode::Draining && self.process.is_none()).then(|| Self {

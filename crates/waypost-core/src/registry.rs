@@ -353,6 +353,11 @@ impl Registry {
                 access.require(Verb::Register, service)
             }
             Command::Report(report) => access.require(Verb::Register, &report.key.service),
+            // Whoever may register an instance may also take it out, for as long as its registration lasts.
+            Command::SetMode {
+                key,
+                setting: Some(setting),
+            } if setting.process.is_some() => access.require(Verb::Register, &key.service),
             Command::SetMode { key, .. } => access.require(Verb::Operate, &key.service),
             Command::All(commands) => commands
                 .iter()

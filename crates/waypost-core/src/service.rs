@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, Extra};
 use crate::check::Check;
+use crate::error::RegistryError;
 use crate::name::ServiceKey;
 use crate::namespace::Origin;
 use crate::text::Text;
@@ -52,6 +53,76 @@ pub struct DnsSettings {
     pub routing: RoutingPolicy,
     /// The records it has.
     pub records: Arc<[DnsRecord]>,
+}
+
+impl DnsRecordKind {
+    /// Returns the type as DNS and AWS write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Srv => "SRV",
+            Self::Cname => "CNAME",
+        }
+    }
+}
+
+impl DnsSettings {
+    /// Checks the settings against AWS's rules (AWS Cloud Map, `DnsConfig`).
+    ///
+    /// # Errors
+    /// `Invalid` with the field, the value and the rule.
+    pub fn validate(&self) -> Result<(), RegistryError> {
+        if self.records.is_empty() {
+            return Err(RegistryError::invalid(
+                "dns.records",
+                "[]",
+                "must have at least one record type",
+            ));
+        }
+        for (at, record) in self.records.iter().enumerate() {
+            if record.ttl_seconds > i32::MAX.unsigned_abs() {
+                return Err(RegistryError::invalid(
+                    "dns.records.ttl_seconds",
+                    record.ttl_seconds,
+                    "must be 0 to 2147483647",
+                ));
+            }
+            let mut earlier = self.records.iter().take(at);
+            if earlier.any(|other| other.kind == record.kind) {
+                return Err(RegistryError::invalid(
+                    "dns.records.type",
+                    record.kind.as_str(),
+                    "must not be given twice",
+                ));
+            }
+        }
+        let has_alias = self
+            .records
+            .iter()
+            .any(|record| record.kind == DnsRecordKind::Cname);
+        if has_alias && self.records.len() > 1 {
+            return Err(RegistryError::invalid(
+                "dns.records.type",
+                "CNAME",
+                "must be alone: a name with an alias has nothing else (RFC 1034 section 3.6.2)",
+            ));
+        }
+        if has_alias && self.routing != RoutingPolicy::Weighted {
+            return Err(RegistryError::invalid(
+                "dns.routing",
+                "Multivalue",
+                "must be Weighted for CNAME",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the highest time to live of the records.
+    pub fn ttl_seconds(&self) -> u32 {
+        let ttls = self.records.iter().map(|record| record.ttl_seconds);
+        ttls.max().unwrap_or(crate::dns::DNS_TTL_SECONDS)
+    }
 }
 
 /// A service: the second of the three levels.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use waypost_access::{Authenticator, ServerKey};
 use waypost_api_dns::{DnsMetrics, DnsServer, Table};
-use waypost_api_rest::{RestContext, RestMetrics};
+use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
     Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy, Registry,
@@ -129,6 +129,13 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         config: config.rest.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         metrics: RestMetrics::register(&mut metrics),
+        dns: DnsFacts {
+            listen: dns.server.local_addrs().to_vec(),
+            ttls: DnsTtls {
+                seconds: config.dns.ttl_seconds,
+                seconds_max: config.dns.ttl_seconds_max,
+            },
+        },
     };
     let draining = Arc::new(AtomicBool::new(false));
     let ops = ops(

@@ -23,6 +23,9 @@ use crate::wire::own::{
     ServicePage, ServiceSettings, Tier,
 };
 
+mod modes;
+mod namespaces;
+
 const DIALECT: Dialect = Dialect::Rest;
 /// How often creating a service or else updating it is tried, while others remove and create it.
 const TRIES_MAX: usize = 8;
@@ -31,11 +34,16 @@ const SERVICES: &str = "/v1/namespaces/{namespace}/services";
 const SERVICE: &str = "/v1/namespaces/{namespace}/services/{service}";
 const INSTANCES: &str = "/v1/namespaces/{namespace}/services/{service}/instances";
 const INSTANCE: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}";
+const NAMESPACE: &str = "/v1/namespaces/{namespace}";
+const MODE: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/mode";
 const HEARTBEAT: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat";
 
 pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
     router
-        .get_sync("/v1/namespaces", at_once!(rest, namespaces))
+        .get_sync("/v1/namespaces", at_once!(rest, list_namespaces))
+        .get_sync(NAMESPACE, at_once!(rest, namespace))
+        .put(NAMESPACE, waiting!(rest, namespaces::put))
+        .delete(NAMESPACE, waiting!(rest, namespaces::delete))
         .get_sync(SERVICES, at_once!(rest, services))
         .get_sync(SERVICE, at_once!(rest, service))
         .put(SERVICE, waiting!(rest, put_service))
@@ -45,6 +53,8 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
         .put(INSTANCE, waiting!(rest, put_instance))
         .delete(INSTANCE, waiting!(rest, delete_instance))
         .post(HEARTBEAT, waiting!(rest, heartbeat))
+        .put(MODE, waiting!(rest, modes::put))
+        .delete(MODE, waiting!(rest, modes::delete))
         .get_sync("/v1/discover/{service}", at_once!(rest, discover))
 }
 
@@ -76,7 +86,15 @@ pub(crate) fn owner(head: &RequestHead) -> Result<Option<Owner>, Refusal> {
     }
 }
 
-fn namespaces(rest: &Rest, head: &RequestHead) -> Answer {
+fn namespace(rest: &Rest, head: &RequestHead) -> Answer {
+    let access = rest.reader(head, DIALECT)?;
+    let view = rest.registry.view(&access);
+    let name = NamespaceName::new(param(head, "namespace"))?;
+    let document = convert::namespace_to_wire(&view, view.namespace(&name)?);
+    versioned(rest, head, &view, &Scope::Namespace(name), &document)
+}
+
+fn list_namespaces(rest: &Rest, head: &RequestHead) -> Answer {
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let page = Page::of(head, &rest.config)?;
@@ -108,9 +126,10 @@ fn services(rest: &Rest, head: &RequestHead) -> Answer {
     let after = page.after.as_deref().map(ServiceName::new).transpose()?;
     let all = view.services_in(&namespace, after.as_ref())?;
     let (shown, next) = page.cut(all, |state| state.service().key.name.as_str().to_owned());
+    let zone = rest.zone(&view, &namespace);
     let services = shown
         .into_iter()
-        .map(|state| convert::service_to_wire(view.position().epoch, state))
+        .map(|state| convert::service_to_wire(view.position().epoch, state, zone))
         .collect();
     let document = ServicePage {
         namespace: namespace.as_str().to_owned(),
@@ -124,7 +143,8 @@ fn service(rest: &Rest, head: &RequestHead) -> Answer {
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let key = service_key(head)?;
-    let document = convert::service_to_wire(view.position().epoch, view.service(&key)?);
+    let zone = rest.zone(&view, &key.namespace);
+    let document = convert::service_to_wire(view.position().epoch, view.service(&key)?, zone);
     versioned(rest, head, &view, &Scope::Service(key), &document)
 }
 
@@ -138,7 +158,7 @@ async fn put_service(rest: &Rest, request: &mut Request) -> Answer {
     let view = rest.registry.view(&access);
     let epoch = view.position().epoch;
     if let Ok(state) = view.service(&key) {
-        let document = convert::service_to_wire(epoch, state);
+        let document = convert::service_to_wire(epoch, state, rest.zone(&view, &key.namespace));
         return Ok(written(epoch, state, applied.outcome, &document));
     }
     let before = before.filter(|_| matches!(command, Command::UpdateService { .. }));
@@ -148,7 +168,7 @@ async fn put_service(rest: &Rest, request: &mut Request) -> Answer {
     };
     let snapshot = replay(rest, &access, before.as_ref(), &command, applied)?;
     let state = snapshot.service(&key).ok_or_else(|| unshown(&key))?;
-    let mut document = convert::service_to_wire(epoch, state);
+    let mut document = convert::service_to_wire(epoch, state, rest.zone(&view, &key.namespace));
     document.id.clear();
     Ok(written(epoch, state, applied.outcome, &document))
 }

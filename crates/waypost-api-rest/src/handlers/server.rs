@@ -10,16 +10,27 @@ use waypost_http::{RequestHead, Router, bytes, json};
 use super::at_once;
 use crate::error::Answer;
 use crate::state::Rest;
+use crate::wire::own::DnsServer;
 
 pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
     router
         .get_sync("/openapi.json", at_once!(rest, openapi))
         .get_sync("/docs", at_once!(rest, docs))
+        .get_sync("/v1/dns", at_once!(rest, dns))
 }
 
 fn openapi(rest: &Rest, head: &RequestHead) -> Answer {
     rest.reader(head, Dialect::Rest)?;
     Ok(json(StatusCode::OK, rest.documents.openapi.clone()))
+}
+
+fn dns(rest: &Rest, head: &RequestHead) -> Answer {
+    rest.reader(head, Dialect::Rest)?;
+    let dns = DnsServer {
+        listen: rest.dns.listen.iter().map(ToString::to_string).collect(),
+        ttl_seconds: rest.dns.ttls.seconds,
+    };
+    Ok(super::answer(StatusCode::OK, &dns))
 }
 
 fn docs(rest: &Rest, head: &RequestHead) -> Answer {

@@ -6,7 +6,7 @@ use waypost_core::{
     random_seeds,
 };
 
-use crate::{RestConfig, RestContext, RestMetrics, router};
+use crate::{DnsFacts, RestConfig, RestContext, RestMetrics, router};
 
 async fn context() -> RestContext {
     let parts = Parts {
@@ -25,6 +25,7 @@ async fn context() -> RestContext {
         config: RestConfig::default(),
         version: "1.2.3".to_owned(),
         metrics: RestMetrics::default(),
+        dns: DnsFacts::default(),
     }
 }
 

@@ -79,6 +79,20 @@ pub(crate) fn given_u32<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u3
     optional_u32::<D, MIN, MAX>(deserializer).map(Some)
 }
 
+/// Reads a number in a range.
+pub(crate) fn u32_in<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(
+    deserializer: D,
+) -> Result<u32, D::Error> {
+    Whole::<MIN, MAX>::deserialize(deserializer).map(|whole| whole.0)
+}
+
+/// Tells a field that is null from one that is not there.
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
 /// Reads a field that may be left out, and may not be null.
 pub(crate) fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,

@@ -13,9 +13,12 @@ pub(crate) use explanation::{
     CheckReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport, Visibility,
 };
 pub(crate) use instance::{
-    HeartbeatAnswer, HeartbeatBody, Instance, Port, PortSent, Registration, Rotation,
+    HeartbeatAnswer, HeartbeatBody, Instance, ModeSettings, ModeWord, Port, PortSent, Registration,
+    Rotation,
 };
-pub(crate) use namespace::Namespace;
+pub(crate) use namespace::{DnsServer, Namespace, NamespaceKindWord, NamespaceSettings};
 pub(crate) use page::{InstancePage, NamespacePage, ServicePage};
-pub(crate) use service::{InstanceCounts, Service, ServiceSettings};
+pub(crate) use service::{
+    DnsRecord, DnsSettings, InstanceCounts, RecordType, Routing, Service, ServiceSettings,
+};
 pub(crate) use tier::Tier;

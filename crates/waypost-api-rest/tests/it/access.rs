@@ -15,6 +15,7 @@ async fn routes(server: &Running) -> Vec<(String, String, bool)> {
         config: RestConfig::default(),
         version: String::new(),
         metrics: RestMetrics::default(),
+        dns: waypost_api_rest::DnsFacts::default(),
     };
     let filled = |pattern: &str| {
         let parts = pattern

@@ -113,7 +113,7 @@ async fn a_service_is_put_shown_and_deleted_when_it_is_empty() {
         "namespace": "shop.internal", "name": "cart", "id": null, "description": "carts", "origin": "explicit",
         "fail_open": true, "remove_after_seconds": 10, "lease_seconds": 60,
         "checks": [{"id": "beat", "kind": "heartbeat", "within_seconds": 15, "unhealthy_after": 3, "healthy_after": 2}],
-        "attributes": {"team": "shop"}, "tags": ["k=v", "x"],
+        "dns": null, "dns_ttl_seconds": 10, "attributes": {"team": "shop"}, "tags": ["k=v", "x"],
         "instances": {"total": 0, "in_rotation": 0, "healthy": 0, "warning": 0, "unknown": 0, "unhealthy": 0},
         "revision": null
     });
@@ -460,5 +460,195 @@ async fn a_load_of_minus_zero_is_zero() {
     server.probed("web", "web-1", (200, ""), Some(-0.0));
     let shown = server.get("/v1/discovery/services/web").await.body;
     assert!(shown.contains(r#""load_percentage":0.0,"#), "{shown}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn dns_settings_are_put_shown_and_taken_away() {
+    let server = start().await;
+    let dns = json!({"routing": "Weighted", "records": [{"type": "A", "ttl_seconds": 3}, {"type": "SRV", "ttl_seconds": 4}]});
+    let put = server
+        .put(SERVICE, &json!({ "dns": dns }).to_string())
+        .await;
+    assert_eq!((put.status, &put.json()["dns"]), (201, &dns));
+    assert_eq!(put.json()["dns_ttl_seconds"], 4);
+    let kept = server.put(SERVICE, r#"{"fail_open":true}"#).await.json();
+    assert_eq!(kept["dns"], dns);
+    let gone = server.put(SERVICE, r#"{"dns":null}"#).await.json();
+    assert_eq!(
+        (&gone["dns"], &gone["dns_ttl_seconds"]),
+        (&json!(null), &json!(10))
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn dns_settings_that_no_name_can_have_are_refused_with_the_rule() {
+    let server = start().await;
+    let record = |kind: &str| json!({"type": kind, "ttl_seconds": 1});
+    for (routing, records, field, rule) in [
+        ("Weighted", vec![], "dns.records", "at least one"),
+        (
+            "Weighted",
+            vec![record("A"), record("A")],
+            "dns.records.type",
+            "twice",
+        ),
+        (
+            "Weighted",
+            vec![record("CNAME"), record("A")],
+            "dns.records.type",
+            "alone",
+        ),
+        (
+            "Multivalue",
+            vec![record("CNAME")],
+            "dns.routing",
+            "must be Weighted",
+        ),
+    ] {
+        let body = json!({"dns": {"routing": routing, "records": records}});
+        let problem = server.put(SERVICE, &body.to_string()).await.problem(422);
+        assert_eq!(problem["field"], field, "{problem}");
+        assert!(
+            problem["message"].as_str().unwrap().contains(rule),
+            "{problem}"
+        );
+    }
+    server.get(SERVICE).await.problem(404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_no_dns_label_is_refused_in_a_namespace_that_dns_shows() {
+    let server = start().await;
+    let put = server
+        .put("/v1/namespaces/shop.internal/services/a:b", "{}")
+        .await;
+    assert_eq!(put.problem(422)["field"], "service_name");
+    server
+        .put("/v1/namespaces/shop.internal", r#"{"kind":"PrivateDns"}"#)
+        .await;
+    assert_eq!(
+        server
+            .put("/v1/namespaces/by-api", r#"{"kind":"Http"}"#)
+            .await
+            .status,
+        201
+    );
+    assert_eq!(
+        server
+            .put("/v1/namespaces/by-api/services/a:b", "{}")
+            .await
+            .status,
+        201
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_is_put_shown_and_deleted_and_keeps_its_kind() {
+    let server = start().await;
+    let namespace = "/v1/namespaces/shop.internal";
+    let settings = r#"{"kind":"PublicDns","description":"shops","soa_ttl_seconds":30}"#;
+    let put = server.put(namespace, settings).await;
+    assert_eq!(put.status, 201, "{put:?}");
+    let shown = server.get(namespace).await.json();
+    assert_eq!(
+        (
+            &shown["kind"],
+            &shown["description"],
+            &shown["soa_ttl_seconds"]
+        ),
+        (&json!("PublicDns"), &json!("shops"), &json!(30))
+    );
+    let changed = server.put(namespace, r#"{"soa_ttl_seconds":null}"#).await;
+    assert_eq!(
+        (changed.status, &changed.json()["soa_ttl_seconds"]),
+        (200, &json!(null))
+    );
+    let problem = server
+        .put(namespace, r#"{"kind":"Http"}"#)
+        .await
+        .problem(409);
+    assert!(
+        problem["message"].as_str().unwrap().contains("PublicDns"),
+        "{problem}"
+    );
+    server.put("/v1/namespaces/a%20b", "{}").await.problem(422);
+    server.put(&format!("{namespace}/services/web"), "{}").await;
+    assert_eq!(
+        server.delete(namespace).await.problem(409)["code"],
+        "in_use"
+    );
+    server.delete(&format!("{namespace}/services/web")).await;
+    assert_eq!(server.delete(namespace).await.status, 204);
+    server.get(namespace).await.problem(404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_takes_itself_out_of_rotation_until_its_registration_ends() {
+    let server = start().await;
+    let mode = format!("{INSTANCE}/mode");
+    let first = server.put(INSTANCE, REGISTRATION).await.json();
+    let draining = json!({"mode": "Draining", "reason": "stopping", "registration_id": first["registration_id"]});
+    let put = server.put(&mode, &draining.to_string()).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    assert_eq!(
+        (&put.json()["mode"], &put.json()["in_rotation"]),
+        (&json!("Draining"), &json!(false))
+    );
+    let again = server
+        .put(INSTANCE, r#"{"address":"10.0.0.2"}"#)
+        .await
+        .json();
+    assert_eq!(
+        again["mode"], "Active",
+        "a new registration is a new process"
+    );
+    let problem = server.put(&mode, &draining.to_string()).await.problem(409);
+    assert!(
+        problem["message"]
+            .as_str()
+            .unwrap()
+            .contains("not its registration"),
+        "{problem}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_operator_says_of_an_instance_outlives_registrations_and_processes() {
+    let server = start().await;
+    let mode = format!("{INSTANCE}/mode");
+    let first = server.put(INSTANCE, REGISTRATION).await.json();
+    server
+        .put(&mode, r#"{"mode":"Maintenance","reason":"disk"}"#)
+        .await;
+    let active = json!({"mode": "Active", "registration_id": first["registration_id"]});
+    let put = server.put(&mode, &active.to_string()).await;
+    assert_eq!(
+        put.json()["mode"],
+        "Maintenance",
+        "a process does not overrule an operator"
+    );
+    server.put(INSTANCE, r#"{"address":"10.0.0.2"}"#).await;
+    assert_eq!(server.get(INSTANCE).await.json()["mode"], "Maintenance");
+    assert_eq!(server.delete(&mode).await.status, 204);
+    assert_eq!(server.get(INSTANCE).await.json()["mode"], "Active");
+    server.put(&mode, r#"{"mode":"Asleep"}"#).await.problem(422);
+    server
+        .delete(&format!("{SERVICE}/instances/nobody/mode"))
+        .await
+        .problem(404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_tells_where_dns_is_answered() {
+    let server = start().await;
+    let dns = server.get("/v1/dns").await.json();
+    assert_eq!(dns, json!({"listen": [], "ttl_seconds": 10}));
     server.stop().await;
 }

@@ -93,6 +93,7 @@ pub(crate) async fn start_with(options: Options) -> Running {
         config: options.config,
         version: "0.0.0-test".to_owned(),
         metrics: RestMetrics::default(),
+        dns: waypost_api_rest::DnsFacts::default(),
     };
     let listener = ListenerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),

@@ -77,10 +77,14 @@ async fn it_registers_beats_and_leaves() {
 
 #[tokio::test]
 async fn it_registers_again_when_the_server_does_not_know_it() {
-    for status in [404, 409] {
+    for (status, expected) in [
+        (404, ["PUT", "POST", "PUT", "POST"]),
+        // The one in its place is at the very same place: that is itself, registered by another call.
+        (409, ["PUT", "POST", "GET", "PUT"]),
+    ] {
         let mut tasks = JoinSet::new();
         let mut server = Canned::start(move |seen| match (method(&seen.call), seen.index) {
-            ("PUT", _) => instance(Some(1)),
+            ("PUT" | "GET", _) => instance(Some(1)),
             ("POST", 1) => refusal(status),
             _ => beat(),
         })
@@ -89,8 +93,57 @@ async fn it_registers_again_when_the_server_does_not_know_it() {
         server.wait_for_calls(4).await;
         let calls = server.calls();
         let methods: Vec<_> = calls.iter().map(|call| method(call)).collect();
-        assert_eq!(methods, ["PUT", "POST", "PUT", "POST"], "{status}");
+        assert_eq!(methods, expected, "{status}");
     }
+}
+
+fn elsewhere() -> Reply {
+    let instance = json!({
+        "namespace": "svc.internal", "service": "web", "id": "web-1", "ipv4": "10.0.0.9",
+        "registration_id": "r-2", "health": "Healthy"
+    });
+    Reply::Json(200, instance)
+}
+
+#[tokio::test]
+async fn it_stands_back_while_another_process_serves_under_its_id_and_leaves_that_alone() {
+    let mut tasks = JoinSet::new();
+    let server = Canned::start(|seen| match method(&seen.call) {
+        "PUT" => instance(Some(1)),
+        "GET" => elsewhere(),
+        _ => refusal(409),
+    })
+    .await;
+    let mut registered = kept(&server, &mut tasks);
+    registered.ready().await.expect("registered");
+    let standing = registered.changed().await.expect("it is driven");
+    let Standing::Contested(other) = standing else {
+        panic!("{standing:?}");
+    };
+    assert_eq!(other.ipv4.as_deref(), Some("10.0.0.9"));
+    registered.close().await.expect("nothing to remove");
+    let calls = server.calls();
+    assert!(
+        !calls.iter().any(|call| call.starts_with("DELETE")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn it_takes_its_id_back_when_the_other_process_is_gone() {
+    let mut tasks = JoinSet::new();
+    let mut server = Canned::start(|seen| match (method(&seen.call), seen.index) {
+        ("PUT", _) => instance(Some(1)),
+        ("POST", 1) => refusal(409),
+        ("GET", _) => refusal(404),
+        _ => beat(),
+    })
+    .await;
+    let _registered = kept(&server, &mut tasks);
+    server.wait_for_calls(5).await;
+    let calls = server.calls();
+    let methods: Vec<_> = calls.iter().map(|call| method(call)).collect();
+    assert_eq!(methods, ["PUT", "POST", "GET", "PUT", "POST"]);
 }
 
 #[tokio::test]

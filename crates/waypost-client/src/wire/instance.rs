@@ -128,3 +128,15 @@ pub struct HeartbeatAnswer {
     /// Seconds until the lease is over unless the next heartbeat comes; `None`: there is no lease.
     pub deadline_seconds: Option<f64>,
 }
+
+/// Body of a change of mode.
+#[derive(Debug, Serialize)]
+pub(crate) struct ModeBody<'a> {
+    /// `Active`, `Draining` or `Maintenance`.
+    pub(crate) mode: &'a str,
+    /// Why.
+    pub(crate) reason: &'a str,
+    /// The registration whose own process says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registration_id: Option<&'a str>,
+}

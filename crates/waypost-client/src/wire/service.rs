@@ -20,6 +20,9 @@ pub struct Namespace {
     /// Free text.
     #[serde(default)]
     pub description: String,
+    /// Time to live of the zone's SOA record.
+    #[serde(default)]
+    pub soa_ttl_seconds: Option<u32>,
     /// Number of its services.
     #[serde(default)]
     pub services: u64,
@@ -56,6 +59,12 @@ pub struct Service {
     /// Checks of every instance.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// How it appears in DNS; without it: A, AAAA and SRV, the whole rotation.
+    #[serde(default)]
+    pub dns: Option<DnsSettings>,
+    /// Seconds that its DNS answers may be kept; none where it is not looked up by DNS.
+    #[serde(default)]
+    pub dns_ttl_seconds: Option<u32>,
     /// Free text by key.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
@@ -68,6 +77,34 @@ pub struct Service {
     /// Position of its latest change in the server's history, `epoch.revision`.
     #[serde(default)]
     pub revision: String,
+}
+
+/// How a service appears in DNS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsSettings {
+    /// `Multivalue`: up to eight instances an answer; `Weighted`: one, by weight.
+    pub routing: String,
+    /// The records it has.
+    pub records: Vec<DnsRecord>,
+}
+
+/// One kind of record of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsRecord {
+    /// `A`, `AAAA`, `SRV` or `CNAME`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Seconds that an answer may be kept.
+    pub ttl_seconds: u32,
+}
+
+/// Where a server answers DNS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsServer {
+    /// Addresses with ports; empty when DNS is off.
+    pub listen: Vec<String>,
+    /// Seconds that an answer may be kept, unless the service says otherwise.
+    pub ttl_seconds: u32,
 }
 
 /// How many instances a service has, by health.
@@ -104,6 +141,9 @@ pub struct ServiceSettings {
     /// Lease of instances that do not say one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<u64>,
+    /// How it appears in DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSettings>,
     /// Checks of every instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checks: Option<Vec<Check>>,

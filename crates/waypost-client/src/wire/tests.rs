@@ -26,7 +26,8 @@ fn service() -> Value {
     json!({
         "namespace": "svc.internal", "name": "web", "id": "srv-abc", "description": "",
         "origin": "implied", "fail_open": false, "remove_after_seconds": 300, "lease_seconds": null,
-        "checks": [], "attributes": {}, "tags": [],
+        "checks": [], "dns": {"routing": "Weighted", "records": [{"type": "A", "ttl_seconds": 3}]},
+        "dns_ttl_seconds": 3, "attributes": {}, "tags": [],
         "instances": {"total": 3, "in_rotation": 2, "healthy": 1, "warning": 1, "unknown": 0, "unhealthy": 1},
         "revision": "1.7"
     })
@@ -72,7 +73,8 @@ fn every_field_of_the_contracts_objects_is_understood() {
     });
     assert_eq!(again::<Discovery>(&discovery), discovery);
     let namespace = json!({
-        "name": "svc.internal", "id": "ns-1", "kind": "Http", "description": "", "services": 2, "revision": "1.2"
+        "name": "svc.internal", "id": "ns-1", "kind": "Http", "description": "", "soa_ttl_seconds": 30,
+        "services": 2, "revision": "1.2"
     });
     assert_eq!(again::<Namespace>(&namespace), namespace);
     let health = json!({"status": "healthy", "service": "waypost", "load_percentage": 0.0});

@@ -8,7 +8,7 @@ use crate::command::{Outcome, Report, ServiceChange};
 use crate::error::RegistryError;
 use crate::id::RegistrationId;
 use crate::instance::Instance;
-use crate::mode::ModeSetting;
+use crate::mode::{Mode, ModeSetting};
 use crate::name::{InstanceId, InstanceKey, ObjectKey, Owner, ServiceKey};
 use crate::registration::{LeaseStart, Registration, RegistrationSpec};
 use crate::service::Service;
@@ -305,7 +305,6 @@ pub(super) fn set_mode(
     key: &InstanceKey,
     setting: Option<&Arc<ModeSetting>>,
 ) -> Result<Outcome, RegistryError> {
-    let object = ObjectKey::Mode(key.clone());
     let known = draft.state().instance(key).is_some();
     let old = draft
         .state()
@@ -314,12 +313,57 @@ pub(super) fn set_mode(
     if !known && old.is_none() {
         return Err(RegistryError::not_found(format!("instance {key}")));
     }
-    if let Some(setting) = setting {
-        setting.validate()?;
+    let Some(setting) = setting.map(|setting| effective_mode(draft, key, setting, old.as_deref()))
+    else {
+        return put_mode(draft, key, None, old.as_deref());
+    };
+    match setting? {
+        Wanted::AsItIs => Ok(Outcome::Unchanged),
+        Wanted::Mode(setting) => put_mode(draft, key, setting.as_ref(), old.as_deref()),
     }
+}
+
+/// What a request for a mode comes to.
+enum Wanted {
+    AsItIs,
+    Mode(Option<Arc<ModeSetting>>),
+}
+
+/// A process speaks for its own registration only, and never against an operator.
+fn effective_mode(
+    draft: &Draft<'_>,
+    key: &InstanceKey,
+    setting: &Arc<ModeSetting>,
+    old: Option<&ModeSetting>,
+) -> Result<Wanted, RegistryError> {
+    setting.validate()?;
+    let Some(process) = setting.process else {
+        return Ok(Wanted::Mode(Some(Arc::clone(setting))));
+    };
+    let current = draft.state().instance(key);
+    if current.map(|instance| instance.registration_id()) != Some(process) {
+        return Err(RegistryError::Conflict {
+            what: format!("instance {key}"),
+            why: format!("{process} is not its registration any more"),
+        });
+    }
+    match old {
+        Some(old) if old.process.is_none() => Ok(Wanted::AsItIs),
+        _ if setting.mode == Mode::Active && setting.weight.is_none() => Ok(Wanted::Mode(None)),
+        _ => Ok(Wanted::Mode(Some(Arc::clone(setting)))),
+    }
+}
+
+fn put_mode(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    setting: Option<&Arc<ModeSetting>>,
+    old: Option<&ModeSetting>,
+) -> Result<Outcome, RegistryError> {
+    let object = ObjectKey::Mode(key.clone());
     match (setting, old) {
         (None, None) => Ok(Outcome::Unchanged),
-        (Some(setting), Some(old)) if **setting == *old => Ok(Outcome::Unchanged),
+        (Some(setting), Some(old)) if setting.says_the_same(old) => Ok(Outcome::Unchanged),
         (setting, _) => {
             state_facts(draft, key);
             match setting {

@@ -185,6 +185,9 @@ fn validate(wanted: &ServiceChange) -> Result<(), RegistryError> {
     if let Some(checks) = &wanted.checks {
         validate_checks(checks)?;
     }
+    if let Some(Some(dns)) = &wanted.dns {
+        dns.validate()?;
+    }
     if let Some(seconds) = wanted.remove_after_seconds
         && seconds > 30 * LEASE_SECONDS_MAX
     {

@@ -1,13 +1,17 @@
 use std::collections::BTreeMap;
 
 use waypost_core::{
-    Attributes, Check, Epoch, Health, Origin, Position, RegistryError, ServiceChange, ServiceState,
-    text,
+    Attributes, Check, DnsRecord, DnsRecordKind, DnsSettings, Epoch, Health, Origin, Position,
+    RegistryError, RoutingPolicy, ServiceChange, ServiceState, text,
 };
 
 use super::{check_from_wire, check_to_wire};
 use crate::error::in_words_of;
-use crate::wire::own::{InstanceCounts, Service, ServiceSettings};
+use crate::state::DnsTtls;
+use crate::wire::own::{
+    DnsRecord as WireRecord, DnsSettings as WireSettings, InstanceCounts, RecordType, Routing,
+    Service, ServiceSettings,
+};
 
 /// Reads what changes of a service.
 pub(crate) fn service_change(wire: &ServiceSettings) -> Result<ServiceChange, RegistryError> {
@@ -17,7 +21,7 @@ pub(crate) fn service_change(wire: &ServiceSettings) -> Result<ServiceChange, Re
     });
     Ok(ServiceChange {
         description: wire.description.as_deref().map(text),
-        dns: None,
+        dns: wire.dns.as_ref().map(|dns| dns.as_ref().map(dns_from_wire)),
         checks: checks.transpose()?.map(Into::into),
         fail_open: wire.fail_open,
         remove_after_seconds: wire.remove_after_seconds,
@@ -47,8 +51,50 @@ fn tags_to_wire(tags: &Attributes) -> Vec<String> {
     words.collect()
 }
 
-/// Shows a service.
-pub(crate) fn service_to_wire(epoch: Epoch, state: &ServiceState) -> Service {
+fn dns_from_wire(wire: &WireSettings) -> DnsSettings {
+    let records = wire.records.iter().map(|record| DnsRecord {
+        kind: match record.kind {
+            RecordType::A => DnsRecordKind::A,
+            RecordType::Aaaa => DnsRecordKind::Aaaa,
+            RecordType::Srv => DnsRecordKind::Srv,
+            RecordType::Cname => DnsRecordKind::Cname,
+        },
+        ttl_seconds: record.ttl_seconds,
+    });
+    DnsSettings {
+        routing: match wire.routing {
+            Routing::Multivalue => RoutingPolicy::Multivalue,
+            Routing::Weighted => RoutingPolicy::Weighted,
+        },
+        records: records.collect(),
+    }
+}
+
+fn dns_to_wire(dns: &DnsSettings) -> WireSettings {
+    let records = dns.records.iter().map(|record| WireRecord {
+        kind: match record.kind {
+            DnsRecordKind::A => RecordType::A,
+            DnsRecordKind::Aaaa => RecordType::Aaaa,
+            DnsRecordKind::Srv => RecordType::Srv,
+            DnsRecordKind::Cname => RecordType::Cname,
+        },
+        ttl_seconds: record.ttl_seconds,
+    });
+    WireSettings {
+        routing: match dns.routing {
+            RoutingPolicy::Multivalue => Routing::Multivalue,
+            RoutingPolicy::Weighted => Routing::Weighted,
+        },
+        records: records.collect(),
+    }
+}
+
+/// Shows a service; `zone` is how DNS answers for its namespace, if it does.
+pub(crate) fn service_to_wire(
+    epoch: Epoch,
+    state: &ServiceState,
+    zone: Option<DnsTtls>,
+) -> Service {
     let service = state.service();
     let attributes = service.attributes.iter();
     Service {
@@ -63,6 +109,8 @@ pub(crate) fn service_to_wire(epoch: Epoch, state: &ServiceState) -> Service {
         fail_open: service.fail_open,
         remove_after_seconds: service.remove_after_seconds,
         lease_seconds: service.lease_seconds,
+        dns: service.dns.as_ref().map(dns_to_wire),
+        dns_ttl_seconds: zone.map(|ttls| ttls.of(service)),
         checks: service.checks.iter().map(check_to_wire).collect(),
         attributes: attributes
             .map(|(key, value)| (key.to_owned(), value.to_owned()))

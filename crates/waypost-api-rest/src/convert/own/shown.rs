@@ -21,6 +21,7 @@ pub(crate) fn namespace_to_wire(view: &View, state: &NamespaceState) -> Namespac
             NamespaceKind::PublicDns => "PublicDns",
         },
         description: namespace.description.to_string(),
+        soa_ttl_seconds: namespace.soa_ttl,
         services: state.services_len(),
         revision: view.position_at(modified).to_string(),
     }

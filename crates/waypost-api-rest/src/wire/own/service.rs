@@ -27,6 +27,10 @@ pub(crate) struct Service {
     pub(crate) lease_seconds: Option<u32>,
     /// Checks of every instance.
     pub(crate) checks: Vec<Check>,
+    /// How it appears in DNS; null: A, AAAA and SRV with the server's time to live, the whole rotation.
+    pub(crate) dns: Option<DnsSettings>,
+    /// Seconds that its DNS answers may be kept; null where it is not looked up by DNS.
+    pub(crate) dns_ttl_seconds: Option<u32>,
     /// Free text by key.
     pub(crate) attributes: BTreeMap<String, String>,
     /// Words.
@@ -35,6 +39,53 @@ pub(crate) struct Service {
     pub(crate) instances: InstanceCounts,
     /// Position of the latest change of it or of its instances, `epoch.revision`.
     pub(crate) revision: String,
+}
+
+/// How a service appears in DNS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DnsSettings {
+    /// `Multivalue`: up to eight instances an answer; `Weighted`: one, by weight.
+    pub(crate) routing: Routing,
+    /// The records it has; `CNAME` only alone, and `Weighted`.
+    #[schema(min_items = 1, max_items = 3)]
+    pub(crate) records: Vec<DnsRecord>,
+}
+
+/// How DNS answers are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) enum Routing {
+    /// Up to eight instances an answer.
+    Multivalue,
+    /// One instance an answer, by weight.
+    Weighted,
+}
+
+/// One kind of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DnsRecord {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub(crate) kind: RecordType,
+    /// Seconds that an answer may be kept.
+    #[serde(deserialize_with = "number::u32_in::<_, 0, 2_147_483_647>")]
+    #[schema(maximum = 2_147_483_647_u32)]
+    pub(crate) ttl_seconds: u32,
+}
+
+/// The record types a service can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum RecordType {
+    /// IPv4 address.
+    A,
+    /// IPv6 address.
+    Aaaa,
+    /// Address and port.
+    Srv,
+    /// Another name.
+    Cname,
 }
 
 /// How many instances a service has, by health.
@@ -71,6 +122,10 @@ pub(crate) struct ServiceSettings {
     #[serde(default, deserialize_with = "number::given_u32::<_, 1, 86_400>")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
     pub(crate) lease_seconds: Option<Option<u32>>,
+    /// How it appears in DNS; null takes the settings away.
+    #[serde(default, deserialize_with = "number::given")]
+    #[schema(value_type = Option<DnsSettings>)]
+    pub(crate) dns: Option<Option<DnsSettings>>,
     /// Checks of every instance.
     #[schema(max_items = 16)]
     pub(crate) checks: Option<Vec<Check>>,
