@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use waypost_client::Client;
+use waypost_client::{Client, Secret};
 
 use crate::credential::Credential;
 use crate::failure::Failure;
@@ -112,6 +112,28 @@ impl GlobalOptions {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         }
+    }
+
+    /// Makes the client that these options describe; the error is a sentence.
+    ///
+    /// # Errors
+    /// An address that is none, or a token that cannot be read.
+    pub fn connect(&self) -> Result<Client, String> {
+        self.client().map_err(|failure| failure.message)
+    }
+
+    /// Gives the token that these options name, if they name one; the error is a sentence.
+    ///
+    /// # Errors
+    /// A token file that cannot be read.
+    pub fn token(&self) -> Result<Option<Secret>, String> {
+        let token = self.credential.token(self.token_file.as_deref());
+        token.map_err(|failure| failure.message)
+    }
+
+    /// Says whether the user named a namespace.
+    pub fn names_a_namespace(&self) -> bool {
+        self.named_namespace().is_some()
     }
 
     /// Gives the namespace when the user named one.

@@ -38,6 +38,11 @@ impl Environment {
         value.to_str()
     }
 
+    /// Lists the names of the variables that are set, as far as they are UTF-8.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|(name, _)| name.to_str())
+    }
+
     fn raw(&self, name: &str) -> Option<&OsStr> {
         let (_, value) = self.0.iter().find(|(n, v)| n == name && !v.is_empty())?;
         Some(value)

@@ -1,5 +1,6 @@
 //! The `waypost` binary: it puts the parts together and holds no logic of its own.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -29,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Run the registry
     Serve(SettingArguments),
+    /// Run a command, registered for as long as it runs
+    Run(Box<waypost_run::RunArguments>),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -48,8 +51,46 @@ fn main() -> ExitCode {
         Command::Serve(settings) => serve::serve(&settings),
         Command::Config(ConfigCommand::Show(settings)) => serve::show(&settings, global.output),
         Command::Client(command) => run_client(command, &global),
+        Command::Run(arguments) => return ExitCode::from(run_command(*arguments, &global)),
     };
     ExitCode::from(exit)
+}
+
+/// Hands over what `waypost run` needs; its exit code is the command's own.
+fn run_command(arguments: waypost_run::RunArguments, global: &GlobalOptions) -> u8 {
+    let connected = global
+        .connect()
+        .and_then(|client| Ok((client, global.token()?)));
+    let (client, token) = match connected {
+        Ok(connected) => connected,
+        Err(why) => return serve::fail(&why, Exit::Usage).code(),
+    };
+    let launch = waypost_run::Launch {
+        client,
+        namespace_is_named: global.names_a_namespace(),
+        token,
+        variables: waypost_config::process_environment()
+            .names()
+            .map(str::to_owned)
+            .collect(),
+        is_interactive: std::io::stdin().is_terminal(),
+        quiet: global.quiet,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(waypost_run::run(arguments, launch));
+            // Nothing of value is left: what still runs only waits.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            let why = format!("the runtime cannot be started: {error}");
+            serve::fail(&why, Exit::Failure).code()
+        }
+    }
 }
 
 fn run_client(command: ClientCommand, global: &GlobalOptions) -> Exit {
