@@ -31,10 +31,12 @@ mod target;
 
 mod causes;
 mod cli;
+mod dns_server;
 mod durability;
 mod fixture;
 mod kills;
 mod operations;
 mod peers;
 mod readme;
+mod run;
 mod sources;

@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     environment: Vec<(OsString, OsString)>,
     file: Option<String>,
     data_dir: Option<PathBuf>,
+    http: Option<String>,
+    dns: Option<String>,
     user: Option<u32>,
 }
 
@@ -99,6 +101,18 @@ impl Setup {
     /// Starts with this configuration file.
     pub(crate) fn file(mut self, toml: impl Into<String>) -> Self {
         self.file = Some(toml.into());
+        self
+    }
+
+    /// Listens for HTTP on this address instead of any free port.
+    pub(crate) fn http(mut self, address: &str) -> Self {
+        self.http = Some(address.to_owned());
+        self
+    }
+
+    /// Answers DNS on this address instead of any free port.
+    pub(crate) fn dns(mut self, address: &str) -> Self {
+        self.dns = Some(address.to_owned());
         self
     }
 
@@ -161,7 +175,9 @@ impl Setup {
     }
 
     fn command(&self, data_dir: &Path, folder: &Path) -> Command {
-        let mut command = waypost(["serve", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0"]);
+        let http = self.http.as_deref().unwrap_or("127.0.0.1:0");
+        let dns = self.dns.as_deref().unwrap_or("127.0.0.1:0");
+        let mut command = waypost(["serve", "--http", http, "--dns", dns]);
         // Nothing but this machine is ever probed, whatever a test registers; a test may say otherwise.
         command.env("WAYPOST__DIAL__ALLOW", "127.0.0.0/8,::1/128");
         command.arg("--data-dir").arg(data_dir);

@@ -31,7 +31,13 @@ pub fn install(environment: &Environment, target: &Path) -> Vec<Peer> {
         .clone()
         .and_then(|()| prometheus(environment, &folder));
     let schemathesis = created.and_then(|()| schemathesis(environment, &folder));
+    let dig = debian_program(environment, "dig", "bind9-dnsutils");
     vec![
+        Peer {
+            name: "dig",
+            variable: "WAYPOST_PEER_DIG",
+            found: dig.map_err(|failure| failure.to_string()),
+        },
         Peer {
             name: "prometheus",
             variable: "WAYPOST_PEER_PROMETHEUS",
@@ -84,6 +90,32 @@ fn prometheus(environment: &Environment, folder: &Path) -> Result<PathBuf, Failu
         ));
     }
     Ok(program)
+}
+
+// Programs with many libraries of their own are installed as Debian means them to be; none of these starts a service.
+fn debian_program(
+    environment: &Environment,
+    program: &str,
+    package: &str,
+) -> Result<PathBuf, Failure> {
+    if let Some(installed) = environment.find(program) {
+        return Ok(installed);
+    }
+    if !environment.superuser || environment.find("apt-get").is_none() {
+        return Err(Failure::new(format!(
+            "there is no {program}, and only root with apt-get can install {package}"
+        )));
+    }
+    update_lists(environment)?;
+    let mut install = Command::new("apt-get");
+    install
+        .args(["-q", "install", "-y", "--no-install-recommends", package])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    let installed = succeeds(&mut install)?;
+    environment
+        .find(program)
+        .filter(|_| installed)
+        .ok_or_else(|| Failure::new(format!("apt-get cannot install {package}")))
 }
 
 fn newest_package(folder: &Path) -> Option<PathBuf> {

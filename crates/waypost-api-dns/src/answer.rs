@@ -165,6 +165,10 @@ impl Asked {
 }
 
 /// What to do after a name was looked at.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one answer: a box would be an allocation for each question"
+)]
 enum Next {
     Done,
     /// The name is another one's alias, whose name stands at that offset of the message.

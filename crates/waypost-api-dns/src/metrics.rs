@@ -167,9 +167,8 @@ fn type_at(query: &[u8]) -> usize {
     while let Some((_, after)) = split_label(rest) {
         rest = after;
     }
-    let found = rest
-        .get(1..3)
-        .map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    let found = rest.get(1..).and_then(|rest| rest.first_chunk::<2>());
+    let found = found.map(|bytes| u16::from_be_bytes(*bytes));
     let known = TYPES.iter().position(|(value, _)| Some(*value) == found);
     known.unwrap_or(TYPES.len())
 }

@@ -63,6 +63,10 @@ pub(crate) struct Question {
 }
 
 /// What a message is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one answer: a box would be an allocation for each question"
+)]
 pub(crate) enum Message {
     /// No question at all: not answered, so that no answer ever answers an answer.
     Silence,

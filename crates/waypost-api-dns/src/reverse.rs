@@ -108,10 +108,13 @@ pub(crate) enum Reversed {
     Missing(Arc<Zone>),
 }
 
+/// The zones of a network, with the first address of each.
+type ZonesOf = Vec<(u128, Arc<Zone>)>;
+
 /// One table for each tree, and the zones in which it is known what is not there.
 pub(crate) struct Reverse {
     names: ArcSwap<Names>,
-    zones: Box<[(IpNet, Vec<(u128, Arc<Zone>)>)]>,
+    zones: Box<[(IpNet, ZonesOf)]>,
 }
 
 #[derive(Clone, Default)]
@@ -328,7 +331,7 @@ fn label_bits(net: &IpNet) -> u32 {
 }
 
 /// Makes the zones of a network: one, or as many as whole labels need.
-fn zones_of(net: &IpNet, config: &DnsConfig) -> Vec<(u128, Arc<Zone>)> {
+fn zones_of(net: &IpNet, config: &DnsConfig) -> ZonesOf {
     let tree = Tree::of(net.addr());
     let first = match net.network() {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),

@@ -22,9 +22,6 @@ use crate::table::Table;
 use crate::tcp;
 use crate::udp::Worker;
 
-#[cfg(test)]
-mod tests;
-
 /// Connections that the kernel keeps ready until they are accepted.
 const BACKLOG: i32 = 1_024;
 /// How often a port that the system chose for TCP may turn out to be taken for UDP.
@@ -175,74 +172,98 @@ impl DnsServer {
         });
         // Dropped by whoever ends: a thread that panics drops its own too.
         let (alive, mut death) = mpsc::channel::<()>(1);
-        let mut threads: Vec<JoinHandle<()>> = Vec::new();
+        let mut crew = Crew {
+            serving: Arc::clone(&serving),
+            threads: Vec::new(),
+            tasks: TaskTracker::new(),
+            alive,
+            failed: false,
+        };
         let mut chance = Chance::new(seed);
-        let tasks = TaskTracker::new();
-        let mut failed = false;
         for bound in self.bound {
             for socket in bound.udp {
                 if let Some(inode) = socket.inode() {
                     metrics.watch_socket(inode);
                 }
-                let worker = Worker {
+                crew.work(Worker {
                     socket,
                     serving: Arc::clone(&serving),
                     counts: metrics.writer(Transport::Udp),
                     log: log.clone(),
                     chance: Chance::new(chance.next()),
-                };
-                let name = format!("waypost-dns-{}", threads.len());
-                let mark = Mark(alive.clone());
-                let work = move || {
-                    let _mark = mark;
-                    worker.run();
-                };
-                match std::thread::Builder::new().name(name).spawn(work) {
-                    Ok(thread) => threads.push(thread),
-                    Err(error) => {
-                        tracing::error!(%error, "a DNS worker cannot be started");
-                        failed = true;
-                    }
-                }
+                });
             }
-            match TcpListener::from_std(bound.tcp) {
-                Ok(listener) => {
-                    let mark = Mark(alive.clone());
-                    let accepting = tcp::accept(listener, Arc::clone(&serving), tasks.clone());
-                    tasks.spawn(async move {
-                        let _mark = mark;
-                        accepting.await;
-                    });
-                }
-                Err(error) => {
-                    tracing::error!(%error, "DNS connections cannot be accepted");
-                    failed = true;
-                }
-            }
+            crew.accept(bound.tcp);
         }
         if let Some(lines) = lines {
             let writing = move || query_log::write(&lines);
             let name = "waypost-dns-log".to_owned();
-            failed |= std::thread::Builder::new()
+            crew.failed |= std::thread::Builder::new()
                 .name(name)
                 .spawn(writing)
                 .is_err();
         }
         drop(log);
-        let died = failed
+        let died = crew.failed
             || tokio::select! {
                 () = ended => false,
                 dead = death.recv() => dead.is_some(),
             };
         serving.is_stopping.store(true, Ordering::Relaxed);
         serving.stop.send_replace(true);
-        tasks.close();
-        tasks.wait().await;
+        crew.tasks.close();
+        crew.tasks.wait().await;
+        let threads = crew.threads;
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().all(|thread| thread.join().is_ok())
         });
         let all_well = joined.await.unwrap_or(false);
         if died || !all_well { Err(Died) } else { Ok(()) }
+    }
+}
+
+/// Who answers.
+struct Crew {
+    serving: Arc<Serving>,
+    threads: Vec<JoinHandle<()>>,
+    tasks: TaskTracker,
+    alive: mpsc::Sender<()>,
+    failed: bool,
+}
+
+impl Crew {
+    fn work(&mut self, worker: Worker) {
+        let name = format!("waypost-dns-{}", self.threads.len());
+        let mark = Mark(self.alive.clone());
+        let work = move || {
+            let _mark = mark;
+            worker.run();
+        };
+        match std::thread::Builder::new().name(name).spawn(work) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => {
+                tracing::error!(%error, "a DNS worker cannot be started");
+                self.failed = true;
+            }
+        }
+    }
+
+    fn accept(&mut self, tcp: std::net::TcpListener) {
+        match TcpListener::from_std(tcp) {
+            Ok(listener) => {
+                let mark = Mark(self.alive.clone());
+                let serving = Arc::clone(&self.serving);
+                let accepting = tcp::accept(listener, serving, self.tasks.clone());
+                self.tasks.spawn(async move {
+                    let _mark = mark;
+                    accepting.await;
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, "DNS connections cannot be accepted");
+                self.failed = true;
+            }
+        }
     }
 }
 

@@ -16,9 +16,6 @@ use crate::service::Service;
 use crate::settings::DnsConfig;
 use crate::zone::Zone;
 
-#[cfg(test)]
-mod tests;
-
 type Map<V> = HashMap<Box<[u8]>, V, foldhash::quality::RandomState>;
 
 /// The compiled names of every namespace of DNS kind.

@@ -88,7 +88,11 @@ pub(crate) fn read(path: &Path) -> Result<Stack, String> {
         return Err(format!("{shown}: must have at most {FILE_BYTES_MAX} bytes"));
     }
     let text = std::fs::read_to_string(path).map_err(cannot)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    // A bare file name lies in the folder that is worked in.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     parse(&text, folder).map_err(|faults| {
         let lines = faults.iter().map(|fault| format!("{shown}: {fault}"));
         lines.collect::<Vec<_>>().join("\n")

@@ -129,7 +129,7 @@ async fn everything(
             () = ready => {}
             _ = at_least(&mut stopping, Stop::Leave(Signal::TERM)) => break,
             Some(ended) = tasks.join_next() => {
-                first_code = failure_of(ended);
+                first_code = failure_of(&ended);
                 if first_code.is_some() {
                     break;
                 }
@@ -142,7 +142,7 @@ async fn everything(
         tokio::select! {
             _ = at_least(&mut stopping, Stop::Leave(Signal::TERM)) => break,
             ended = tasks.join_next() => match ended {
-                Some(ended) => first_code = failure_of(ended),
+                Some(ended) => first_code = failure_of(&ended),
                 None => break,
             },
         }
@@ -193,10 +193,10 @@ fn start(
 }
 
 /// Returns the code of one that failed; those that ended well leave the others alone.
-fn failure_of(ended: Result<(String, u8), tokio::task::JoinError>) -> Option<u8> {
+fn failure_of(ended: &Result<(String, u8), tokio::task::JoinError>) -> Option<u8> {
     match ended {
         Ok((_, 0)) => None,
-        Ok((_, code)) => Some(code),
+        Ok((_, code)) => Some(*code),
         Err(_) => Some(1),
     }
 }

@@ -123,20 +123,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         metrics: DnsMetrics::register(&mut metrics),
     };
     let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
-    let rest = RestContext {
-        registry: registry.clone(),
-        authenticator: Arc::clone(&authenticator),
-        config: config.rest.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        metrics: RestMetrics::register(&mut metrics),
-        dns: DnsFacts {
-            listen: dns.server.local_addrs().to_vec(),
-            ttls: DnsTtls {
-                seconds: config.dns.ttl_seconds,
-                seconds_max: config.dns.ttl_seconds_max,
-            },
-        },
-    };
+    let rest = rest_context(config, &registry, &authenticator, &dns, &mut metrics);
     let draining = Arc::new(AtomicBool::new(false));
     let ops = ops(
         &registry,
@@ -161,6 +148,29 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
     })
+}
+
+fn rest_context(
+    config: &Config,
+    registry: &Registry,
+    authenticator: &Arc<Authenticator>,
+    dns: &Dns,
+    metrics: &mut prometheus_client::registry::Registry,
+) -> RestContext {
+    RestContext {
+        registry: registry.clone(),
+        authenticator: Arc::clone(authenticator),
+        config: config.rest.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        metrics: RestMetrics::register(metrics),
+        dns: DnsFacts {
+            listen: dns.server.local_addrs().to_vec(),
+            ttls: DnsTtls {
+                seconds: config.dns.ttl_seconds,
+                seconds_max: config.dns.ttl_seconds_max,
+            },
+        },
+    }
 }
 
 fn parts(

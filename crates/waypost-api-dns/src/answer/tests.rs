@@ -1,30 +1,363 @@
-use super::*;
-use crate::testing::{World, question};
+use domain::base::iana::Rcode;
+use waypost_core::{DnsRecordKind, Mode, NamespaceKind, RoutingPolicy, ServiceChange};
 
-#[test]
-fn smoke() {
+use super::*;
+use crate::testing::{World, question, take_apart, with_ports};
+
+const A: u16 = rtype::A;
+
+fn web() -> World {
     let mut world = World::new();
     world.register("web.svc.internal", "a", "10.0.0.1", 80);
     world.register("web.svc.internal", "b", "10.0.0.2", 80);
-    world.register("web.svc.internal", "c:1", "10.0.0.2", 81);
-    for (name, qtype) in [
-        ("web.svc.internal", 1),
-        ("web.svc.internal", 33),
-        ("WeB.svc.internal", 28),
-        ("svc.internal", 6),
-        ("svc.internal", 2),
-        ("nope.svc.internal", 1),
-        ("a.web.svc.internal", 1),
-        ("_web._tcp.svc.internal", 33),
-        ("_tcp.svc.internal", 33),
-        ("_default._tcp.web.svc.internal", 33),
-        ("example.org", 1),
-        ("1.0.0.10.in-addr.arpa", 12),
-        ("2.0.0.10.in-addr.arpa", 12),
-        ("9.0.0.10.in-addr.arpa", 12),
-        ("waypost-ns.svc.internal", 1),
+    world
+}
+
+fn addresses(answers: &[String]) -> Vec<String> {
+    let last = |line: &String| line.rsplit(' ').next().unwrap_or_default().to_owned();
+    let mut list: Vec<String> = answers.iter().map(last).collect();
+    list.sort();
+    list
+}
+
+#[test]
+fn a_service_answers_with_its_rotation_and_the_default_time_to_live() {
+    let world = web();
+    let answered = world.ask("WeB.svc.internal", A);
+    assert_eq!(answered.rcode, Rcode::NOERROR);
+    assert!(answered.is_authoritative && !answered.is_truncated);
+    assert_eq!(addresses(&answered.answers), ["10.0.0.1", "10.0.0.2"]);
+    // The name is echoed as it was asked, and answers point to it.
+    assert!(
+        answered
+            .answers
+            .iter()
+            .all(|line| line.starts_with("WeB.svc.internal. 10 IN A "))
+    );
+}
+
+#[test]
+fn who_leaves_the_rotation_leaves_the_answer_and_the_empty_name_stays_with_a_reason() {
+    let mut world = web();
+    world.mode("web.svc.internal", "a", Mode::Draining, None);
+    assert_eq!(
+        addresses(&world.ask("web.svc.internal", A).answers),
+        ["10.0.0.2"]
+    );
+    world.deregister("web.svc.internal", "b");
+    let nobody = world.ask("web.svc.internal", A);
+    assert_eq!((nobody.rcode, nobody.answers.len()), (Rcode::NOERROR, 0));
+    assert!(
+        nobody.authority[0].starts_with("svc.internal. 5 IN SOA "),
+        "{nobody:?}"
+    );
+    let text = NOBODY.as_bytes();
+    assert!(nobody.bytes.windows(text.len()).any(|part| part == text));
+    // Who asks for the instance by name means it.
+    assert_eq!(
+        addresses(&world.ask("a.web.svc.internal", A).answers),
+        ["10.0.0.1"]
+    );
+}
+
+#[test]
+fn names_that_are_not_there_do_not_exist_and_those_above_others_do() {
+    let world = web();
+    for (name, rcode) in [
+        ("nope.svc.internal", Rcode::NXDOMAIN),
+        ("x.y.web.svc.internal", Rcode::NXDOMAIN),
+        ("_udp.svc.internal", Rcode::NXDOMAIN),
+        ("_tcp.svc.internal", Rcode::NOERROR),
+        ("_tcp.web.svc.internal", Rcode::NOERROR),
+        ("svc.internal", Rcode::NOERROR),
     ] {
-        println!("{name} {qtype} {:#?}", world.ask(name, qtype));
+        let answered = world.ask(name, A);
+        assert_eq!(
+            (answered.rcode, answered.answers.len()),
+            (rcode, 0),
+            "{name}"
+        );
+        assert_eq!(answered.authority.len(), 1, "{name}");
     }
-    let _ = question;
+    let foreign = world.ask("www.example.org", A);
+    assert_eq!(foreign.rcode, Rcode::REFUSED);
+    assert!(!foreign.is_authoritative);
+}
+
+#[test]
+fn srv_names_show_ports_with_the_addresses_of_their_targets() {
+    let mut world = World::new();
+    let spec = with_ports("10.0.0.1", &[("http", 80, "http"), ("stats", 8125, "udp")]);
+    world.register_spec("web.svc.internal", "a", spec);
+    for (name, port) in [
+        ("web.svc.internal", 80),
+        ("_web._tcp.svc.internal", 80),
+        ("_http._tcp.web.svc.internal", 80),
+        ("_stats._udp.web.svc.internal", 8125),
+    ] {
+        let answered = world.ask(name, rtype::SRV);
+        let expected = format!("{name}. 10 IN SRV 1 1 {port} a.web.svc.internal");
+        assert_eq!(answered.answers, [expected]);
+        assert_eq!(
+            answered.additional[0],
+            "a.web.svc.internal. 10 IN A 10.0.0.1"
+        );
+    }
+    assert_eq!(
+        world.ask("_stats._tcp.web.svc.internal", rtype::SRV).rcode,
+        Rcode::NXDOMAIN
+    );
+}
+
+#[test]
+fn routing_policies_limit_and_weigh_answers() {
+    let mut world = World::new();
+    for number in 0..10 {
+        world.register(
+            "web.svc.internal",
+            &format!("i{number}"),
+            &format!("10.0.0.{number}"),
+            80,
+        );
+    }
+    world.dns(
+        "web.svc.internal",
+        RoutingPolicy::Multivalue,
+        &[(DnsRecordKind::A, 3)],
+    );
+    let query = question("web.svc.internal", A, None);
+    let mut seen = std::collections::BTreeSet::new();
+    for at in 0..64_u64 {
+        let answered = world.ask_with(&query, Transport::Udp, at << 58);
+        assert_eq!(answered.answers.len(), 8);
+        seen.extend(addresses(&answered.answers));
+    }
+    assert_eq!(seen.len(), 10, "every instance is answered at some time");
+    world.dns(
+        "web.svc.internal",
+        RoutingPolicy::Weighted,
+        &[(DnsRecordKind::A, 0)],
+    );
+    for number in 1..10 {
+        world.mode(
+            "web.svc.internal",
+            &format!("i{number}"),
+            Mode::Active,
+            Some(0),
+        );
+    }
+    for at in 0..64_u64 {
+        let answered = world.ask_with(&query, Transport::Udp, at << 58);
+        assert_eq!(
+            answered.answers,
+            ["web.svc.internal. 0 IN A 10.0.0.0"],
+            "weight 0 gets nothing"
+        );
+    }
+}
+
+#[test]
+fn an_instance_known_by_name_is_an_alias_that_is_followed_inside_our_zones() {
+    let mut world = web();
+    world.register("db.other.internal", "x", "web.svc.internal", 5432);
+    world.register("db.other.internal", "y", "db.example.org", 5432);
+    let followed = world.ask("x.db.other.internal", A);
+    assert_eq!(
+        followed.answers[0],
+        "x.db.other.internal. 10 IN CNAME web.svc.internal."
+    );
+    assert_eq!(followed.answers.len(), 3);
+    let outside = world.ask("y.db.other.internal", A);
+    assert_eq!((outside.rcode, outside.answers.len()), (Rcode::NOERROR, 1));
+    let srv = world.ask("db.other.internal", rtype::SRV);
+    assert!(
+        srv.answers
+            .iter()
+            .any(|line| line.ends_with("SRV 1 1 5432 db.example.org")),
+        "{srv:?}"
+    );
+    world.register("loop.other.internal", "a", "a.loop.other.internal", 1);
+    assert_eq!(
+        world.ask("a.loop.other.internal", A).answers.len(),
+        ALIASES_MAX + 1
+    );
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_cut_at_a_record_and_says_so() {
+    let mut world = World::new();
+    for number in 0..100 {
+        world.register(
+            "web.svc.internal",
+            &format!("i{number}"),
+            &format!("10.0.1.{number}"),
+            80,
+        );
+    }
+    for (payload, most) in [
+        (None, 512),
+        (Some(100), 512),
+        (Some(1_232), 1_232),
+        (Some(4_096), 1_232),
+    ] {
+        let answered = world.ask_with(&question("web.svc.internal", A, payload), Transport::Udp, 1);
+        assert!(
+            answered.is_truncated && answered.bytes.len() <= most,
+            "{payload:?}"
+        );
+        assert!(answered.answers.len() > 20);
+    }
+    let whole = world.ask_with(&question("web.svc.internal", A, None), Transport::Tcp, 1);
+    assert!(!whole.is_truncated);
+    assert_eq!(whole.answers.len(), 100);
+}
+
+#[test]
+fn edns_is_answered_in_its_version_and_never_unasked() {
+    let world = web();
+    let plain = world.ask_with(&question("web.svc.internal", A, None), Transport::Udp, 1);
+    assert!(plain.additional.is_empty());
+    let mut newer = question("web.svc.internal", A, Some(1_232));
+    let version = newer.len() - 5;
+    newer[version] = 1;
+    let bytes = world.bytes(&newer, Transport::Udp, 1);
+    assert_eq!(
+        (bytes[3] & 0xf, bytes[bytes.len() - 6]),
+        (0, 1),
+        "BADVERS is 16"
+    );
+    assert!(take_apart(&bytes).answers.is_empty());
+}
+
+#[test]
+fn what_is_no_question_for_this_server_is_refused_or_met_with_silence() {
+    let world = web();
+    let good = question("web.svc.internal", A, None);
+    let with = |at: usize, value: u8| {
+        let mut query = good.clone();
+        query[at] = value;
+        world.bytes(&query, Transport::Udp, 1)
+    };
+    assert!(with(2, 0x80).is_empty(), "an answer");
+    assert!(world.bytes(&good[..11], Transport::Udp, 1).is_empty());
+    assert_eq!(with(2, 0x28)[3] & 0xf, 4, "UPDATE");
+    assert_eq!(with(5, 2)[3] & 0xf, 1, "two questions");
+    assert_eq!(with(good.len() - 1, 3)[3] & 0xf, 5, "class CH");
+}
+
+#[test]
+fn only_those_who_may_ask_are_answered_and_nobody_before_the_first_snapshot() {
+    let config = DnsConfig {
+        allow: vec!["10.0.0.0/8".parse().unwrap()],
+        ..DnsConfig::default()
+    };
+    let mut world = World::with(config);
+    world.register("web.svc.internal", "a", "10.0.0.1", 80);
+    assert_eq!(world.ask("web.svc.internal", A).rcode, Rcode::REFUSED);
+    let mut empty = World::new();
+    empty.table = Table::new(&empty.config);
+    assert_eq!(empty.ask("web.svc.internal", A).rcode, Rcode::SERVFAIL);
+}
+
+#[test]
+fn an_inner_namespace_answers_for_all_below_it_and_gives_it_back_when_it_goes() {
+    let mut world = World::new();
+    world.register("eu.svc.internal", "a", "10.0.0.1", 80);
+    world.register_spec(
+        "b.eu|svc.internal",
+        "x",
+        with_ports("10.0.0.2", &[("p", 1, "tcp")]),
+    );
+    assert_eq!(world.ask("b.eu.svc.internal", A).answers.len(), 1);
+    world.namespace("eu.svc.internal", NamespaceKind::PublicDns, Some(30));
+    let inner = world.ask("eu.svc.internal", A);
+    assert_eq!(inner.answers.len(), 0);
+    assert!(
+        inner.authority[0].starts_with("eu.svc.internal. 30 IN SOA"),
+        "{inner:?}"
+    );
+    assert_eq!(world.ask("b.eu.svc.internal", A).rcode, Rcode::NXDOMAIN);
+    let name = waypost_core::NamespaceName::new("eu.svc.internal").unwrap();
+    world.run(&waypost_core::Command::DeleteNamespace(name));
+    assert_eq!(world.ask("eu.svc.internal", A).answers.len(), 1);
+    assert_eq!(world.ask("b.eu.svc.internal", A).answers.len(), 1);
+}
+
+#[test]
+fn attributes_are_texts_and_the_serial_rises_with_every_change() {
+    let mut world = web();
+    let serial = |world: &World| -> u32 {
+        let soa = &world.ask("svc.internal", rtype::SOA).answers[0];
+        soa.split(' ').nth(6).unwrap().parse().unwrap()
+    };
+    let before = serial(&world);
+    world.attributes("web.svc.internal", &[("team", "shop")]);
+    assert!(serial(&world) > before);
+    let texts = world.ask("web.svc.internal", rtype::TXT).answers;
+    assert!(texts[0].contains("team=shop"), "{texts:?}");
+    world.change(
+        "web.svc.internal",
+        ServiceChange {
+            fail_open: Some(true),
+            ..ServiceChange::default()
+        },
+    );
+}
+
+/// Any bytes get silence or a whole message with the same id that the oracle can read, within its limit.
+#[test]
+fn mutated_questions_get_whole_answers_or_silence() {
+    let mut world = web();
+    world.register("db.other.internal", "x", "web.svc.internal", 5432);
+    world.register("loop.other.internal", "a", "a.loop.other.internal", 1);
+    for number in 0..200 {
+        world.register(
+            "many.svc.internal",
+            &format!("i:{number}"),
+            &format!("10.0.2.{number}"),
+            80,
+        );
+    }
+    let names = [
+        "web.svc.internal",
+        "many.svc.internal",
+        "_many._tcp.svc.internal",
+        "x.db.other.internal",
+        "a.loop.other.internal",
+        "nope.svc.internal",
+        "svc.internal",
+        "1.2.0.10.in-addr.arpa",
+        "0.10.in-addr.arpa",
+    ];
+    let mut chance = crate::chance::Chance::new(42);
+    for _ in 0..100_000 {
+        let random = chance.next();
+        let pick =
+            |shift: u32, len: usize| usize::try_from((random >> shift) & 0xffff).unwrap() % len;
+        let qtype = [1, 2, 5, 6, 12, 16, 28, 33, 41, 252, 255, 65_280][pick(0, 12)];
+        let payload = [None, Some(0), Some(1_232), Some(65_535)][pick(4, 4)];
+        let mut query = question(names[pick(8, names.len())], qtype, payload);
+        for _ in 0..pick(24, 4) {
+            let random = chance.next().to_be_bytes();
+            let at = usize::from(u16::from_be_bytes([random[0], random[1]])) % query.len();
+            match random[2] % 3 {
+                0 => query[at] = random[3],
+                1 => query.truncate(at.max(1)),
+                _ => query.insert(at, random[3]),
+            }
+        }
+        let transport = if random & 1 == 0 {
+            Transport::Udp
+        } else {
+            Transport::Tcp
+        };
+        let bytes = world.bytes(&query, transport, random);
+        if bytes.is_empty() {
+            continue;
+        }
+        assert_eq!(bytes[..2], query[..2]);
+        assert!(bytes[2] & 0x80 != 0);
+        assert!(transport == Transport::Tcp || bytes.len() <= 1_232);
+        take_apart(&bytes);
+    }
 }
