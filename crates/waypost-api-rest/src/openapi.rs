@@ -159,7 +159,10 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
     let id = "^[0-9A-Za-z_/:.@-]+$";
     let (schema, about) = match name {
         "namespace" => (name_of(253).pattern(Some(visible)), "Name of the namespace"),
-        "service" | "service_name" => (name_of(127).pattern(Some(visible)), "Name of the service"),
+        "service" | "service_name" => (
+            name_of(127).pattern(Some(visible)),
+            "Name of the service; DNS labels joined by dots in a namespace that is looked up by DNS",
+        ),
         "id" | "instance_id" => (
             name_of(64).pattern(Some(id)),
             "Id of the instance in its service",

@@ -16,7 +16,11 @@ use crate::time::Rfc3339;
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ServiceRegistrationRequest {
     /// Name of the service.
-    #[schema(min_length = 1, max_length = 127, pattern = "^[!-~]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 127,
+        pattern = "^[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?([.][0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*$"
+    )]
     pub(crate) service_name: String,
     /// Id of the instance in its service.
     #[schema(min_length = 1, max_length = 64, pattern = "^[0-9A-Za-z_/:.@-]+$")]
@@ -45,7 +49,11 @@ fn default_health_endpoint() -> String {
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ServiceHeartbeatRequest {
     /// Name of the service.
-    #[schema(min_length = 1, max_length = 127, pattern = "^[!-~]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 127,
+        pattern = "^[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?([.][0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*$"
+    )]
     pub(crate) service_name: String,
     /// Id of the instance in its service.
     #[schema(min_length = 1, max_length = 64, pattern = "^[0-9A-Za-z_/:.@-]+$")]

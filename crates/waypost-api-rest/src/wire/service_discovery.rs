@@ -16,7 +16,11 @@ use crate::time::Rfc3339;
 #[schema(as = ServiceDiscoveryRegistration)]
 pub(crate) struct Registration {
     /// Name of the service.
-    #[schema(min_length = 1, max_length = 127, pattern = "^[!-~]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 127,
+        pattern = "^[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?([.][0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*$"
+    )]
     pub(crate) service_name: String,
     /// IPv4 address, IPv6 address or host name.
     #[schema(schema_with = schema::host)]
@@ -81,7 +85,11 @@ pub(crate) struct Registered {
 #[schema(as = ServiceDiscoveryHeartbeat)]
 pub(crate) struct Heartbeat {
     /// Name of the service.
-    #[schema(min_length = 1, max_length = 127, pattern = "^[!-~]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 127,
+        pattern = "^[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?([.][0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*$"
+    )]
     pub(crate) service_name: String,
     /// Id of the instance in its service.
     #[serde(default, alias = "service_id")]

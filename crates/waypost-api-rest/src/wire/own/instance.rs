@@ -206,9 +206,9 @@ pub(crate) struct HeartbeatAnswer {
 pub(crate) struct ModeSettings {
     /// Whether it may be sent traffic.
     pub(crate) mode: ModeWord,
-    /// Why.
+    /// Why, at most 1,024 bytes.
     #[serde(default)]
-    #[schema(max_length = 1_024)]
+    #[schema(max_length = 256)]
     pub(crate) reason: String,
     /// The registration whose own process says so: the mode ends with it, and another one's is refused.
     #[schema(min_length = 16, max_length = 16, pattern = "^[0-9a-f]{16}$")]

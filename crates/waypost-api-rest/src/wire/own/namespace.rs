@@ -40,7 +40,10 @@ pub(crate) struct NamespaceSettings {
     /// Who can look it up; it cannot be changed later. Without it: `PrivateDns` when its name is a DNS name, else `Http`.
     pub(crate) kind: Option<NamespaceKindWord>,
     /// Free text.
-    #[schema(max_length = 1_024)]
+    #[schema(
+        max_length = 1_024,
+        pattern = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$"
+    )]
     pub(crate) description: Option<String>,
     /// Time to live of the zone's SOA record; null takes it away.
     #[serde(default, deserialize_with = "number::given_u32::<_, 0, 2_147_483_647>")]

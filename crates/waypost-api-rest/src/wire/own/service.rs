@@ -110,7 +110,10 @@ pub(crate) struct InstanceCounts {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServiceSettings {
     /// Free text.
-    #[schema(max_length = 1_024)]
+    #[schema(
+        max_length = 1_024,
+        pattern = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$"
+    )]
     pub(crate) description: Option<String>,
     /// Whether failing instances are served when no other is left.
     pub(crate) fail_open: Option<bool>,
