@@ -1,7 +1,7 @@
 //! A service as DNS shows it, compiled when the registry changes: what its name, and the names below it, answer.
 
 use std::cmp::Ordering;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use waypost_core::{
@@ -430,7 +430,7 @@ impl Compiler {
         }
     }
 
-    /// Takes a member's addresses into the service's answers: its own, or those its host name had when last asked.
+    /// Takes a member's own addresses into the service's answers. A host name is its own name's alias only.
     fn serve(&mut self, member: &Member) {
         let weight = u64::from(member.weight);
         let addresses = &member.instance.registration().spec.addresses;
@@ -438,20 +438,7 @@ impl Compiler {
         let v6 = addresses.ipv6.map(|v6| (v6.octets(), weight));
         self.v4.extend(v4);
         self.v6.extend(v6);
-        if member.flags & BY_NAME != 0 {
-            for address in resolved(&member.instance) {
-                match address {
-                    std::net::IpAddr::V4(v4) => self.v4.push((v4.octets(), weight)),
-                    std::net::IpAddr::V6(v6) => self.v6.push((Ipv6Addr::octets(v6), weight)),
-                }
-            }
-        }
     }
-}
-
-/// Lists the addresses that the host name of an instance had at its last probe.
-fn resolved(_instance: &Instance) -> &[std::net::IpAddr] {
-    &[]
 }
 
 fn settings(service: &waypost_core::Service, config: &DnsConfig) -> (Kinds, Ttls, Routing) {

@@ -86,7 +86,8 @@ pub struct RunArguments {
 
     /// Run the services of a file instead
     #[arg(long, short = 'f', value_name = "FILE")]
-    #[arg(conflicts_with_all = ["name", "id", "check_interval", "tags", "attributes", "weight", "drain", "command"])]
+    #[arg(conflicts_with_all = ["name", "id", "check_interval", "tags", "attributes", "weight", "drain", "command",
+        "address", "check", "lease", "grace", "startup", "restart", "replicas"])]
     pub(crate) file: Option<PathBuf>,
 
     /// The command and its arguments, after --
