@@ -45,7 +45,10 @@ impl Asker {
 
 #[test]
 fn what_was_acknowledged_is_answered_and_what_was_removed_never_is() {
-    let server = Server::start();
+    // In memory: thousands of syncs would hold up the disk that other tests measure their leases beside.
+    let server = Setup::new()
+        .env("SERVICE_DISCOVERY_MODE", "memory_only")
+        .start();
     let mut connection = server.connect();
     let asker = Asker::new(server.dns());
     let instance = format!("{WEB}/a");
@@ -173,7 +176,8 @@ fn a_thousand_idle_connections_do_not_keep_the_next_one_out() {
 
 #[test]
 fn a_port_that_is_taken_is_refused_with_who_holds_it() {
-    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // A listener: no connection of another test can have its port.
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port();
     let output = Setup::new().dns(&format!("127.0.0.1:{port}")).refusal();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
