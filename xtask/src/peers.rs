@@ -1,15 +1,42 @@
-//! Programs of other projects that the tests talk to, installed under `target/peers`.
+//! Programs of other projects that the tests talk to.
 //!
-//! Nothing is installed into the system but Python itself, where it is missing and this runs as root: a Debian
-//! package is unpacked, so no service of it ever starts, and Python packages live in an environment of their own.
+//! Python packages live in an environment of their own under `target/peers`, and Prometheus is unpacked there. What
+//! has many libraries of its own is installed as Debian means it to be, in one go, with its services held back.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::program::{Environment, Failure, output_of, succeeds};
 
-const SCHEMATHESIS: &str = "schemathesis==4.32.*";
+/// What the Python programs among the peers are, and what the tests' own Python programs import.
+const PYTHON_PACKAGES: [&str; 6] = [
+    "schemathesis==4.32.*",
+    "dnspython==2.9.*",
+    "fastapi==0.165.*",
+    "httpx==0.28.*",
+    "redis==8.1.*",
+    "uvicorn==0.54.*",
+];
+
+/// A program of a Debian package: its name, the variable through which tests find it, the package.
+type DebianProgram = (&'static str, &'static str, &'static str);
+
+const DEBIAN_PROGRAMS: [DebianProgram; 9] = [
+    ("dig", "WAYPOST_PEER_DIG", "bind9-dnsutils"),
+    ("dnsmasq", "WAYPOST_PEER_DNSMASQ", "dnsmasq-base"),
+    ("haproxy", "WAYPOST_PEER_HAPROXY", "haproxy"),
+    ("ip", "WAYPOST_PEER_IP", "iproute2"),
+    ("knotd", "WAYPOST_PEER_KNOTD", "knot"),
+    ("named", "WAYPOST_PEER_NAMED", "bind9"),
+    ("nginx", "WAYPOST_PEER_NGINX", "nginx-light"),
+    ("redis-server", "WAYPOST_PEER_REDIS_SERVER", "redis-server"),
+    ("unbound", "WAYPOST_PEER_UNBOUND", "unbound"),
+];
+
+/// Asked by Debian's packages before they start a service; 101 says that none may.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// A peer: the variable that tells tests where it is, or why it is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +49,7 @@ pub struct Peer {
     pub found: Result<PathBuf, String>,
 }
 
-/// Finds every peer, installing what is missing into `target`.
+/// Finds every peer, installing what is missing.
 #[must_use]
 pub fn install(environment: &Environment, target: &Path) -> Vec<Peer> {
     let folder = target.join("peers");
@@ -30,25 +57,78 @@ pub fn install(environment: &Environment, target: &Path) -> Vec<Peer> {
     let prometheus = created
         .clone()
         .and_then(|()| prometheus(environment, &folder));
-    let schemathesis = created.and_then(|()| schemathesis(environment, &folder));
-    let dig = debian_program(environment, "dig", "bind9-dnsutils");
-    vec![
+    let python = created.and_then(|()| python(environment, &folder));
+    let schemathesis = python
+        .clone()
+        .map(|python| python.with_file_name("schemathesis"));
+    let mut peers = debian_programs(environment, &DEBIAN_PROGRAMS);
+    for (name, variable, found) in [
+        ("prometheus", "WAYPOST_PEER_PROMETHEUS", prometheus),
+        ("python", "WAYPOST_PEER_PYTHON", python),
+        ("schemathesis", "WAYPOST_PEER_SCHEMATHESIS", schemathesis),
+    ] {
+        peers.push(Peer {
+            name,
+            variable,
+            found: found.map_err(|failure| failure.to_string()),
+        });
+    }
+    peers
+}
+
+/// Finds programs of Debian packages; what is missing is installed together, where that is possible.
+pub(crate) fn debian_programs(environment: &Environment, programs: &[DebianProgram]) -> Vec<Peer> {
+    let missing: Vec<&str> = programs
+        .iter()
+        .filter(|(program, _, _)| environment.find(program).is_none())
+        .map(|(_, _, package)| *package)
+        .collect();
+    let installed = if missing.is_empty() {
+        Ok(())
+    } else {
+        debian_packages(environment, &missing)
+    };
+    let peer = |(name, variable, package): &DebianProgram| {
+        let found = environment.find(name).ok_or_else(|| match &installed {
+            Ok(()) => format!("the package {package} holds no {name}"),
+            Err(failure) => format!("there is no {name}: {failure}"),
+        });
         Peer {
-            name: "dig",
-            variable: "WAYPOST_PEER_DIG",
-            found: dig.map_err(|failure| failure.to_string()),
-        },
-        Peer {
-            name: "prometheus",
-            variable: "WAYPOST_PEER_PROMETHEUS",
-            found: prometheus.map_err(|failure| failure.to_string()),
-        },
-        Peer {
-            name: "schemathesis",
-            variable: "WAYPOST_PEER_SCHEMATHESIS",
-            found: schemathesis.map_err(|failure| failure.to_string()),
-        },
-    ]
+            name,
+            variable,
+            found,
+        }
+    };
+    programs.iter().map(peer).collect()
+}
+
+fn debian_packages(environment: &Environment, packages: &[&str]) -> Result<(), Failure> {
+    let names = packages.join(", ");
+    if !environment.superuser || environment.find("apt-get").is_none() {
+        return Err(Failure::new(format!(
+            "only root with apt-get can install {names}"
+        )));
+    }
+    update_lists(environment)?;
+    let policy = Path::new(POLICY);
+    let held_back_by_us = !policy.exists();
+    if held_back_by_us {
+        fs::write(policy, "#!/bin/sh\nexit 101\n")?;
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
+    }
+    let mut install = Command::new("apt-get");
+    install
+        .args(["-q", "install", "-y", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    let installed = succeeds(&mut install);
+    if held_back_by_us {
+        fs::remove_file(policy)?;
+    }
+    if installed? {
+        return Ok(());
+    }
+    Err(Failure::new(format!("apt-get cannot install {names}")))
 }
 
 fn prometheus(environment: &Environment, folder: &Path) -> Result<PathBuf, Failure> {
@@ -92,32 +172,6 @@ fn prometheus(environment: &Environment, folder: &Path) -> Result<PathBuf, Failu
     Ok(program)
 }
 
-// Programs with many libraries of their own are installed as Debian means them to be; none of these starts a service.
-fn debian_program(
-    environment: &Environment,
-    program: &str,
-    package: &str,
-) -> Result<PathBuf, Failure> {
-    if let Some(installed) = environment.find(program) {
-        return Ok(installed);
-    }
-    if !environment.superuser || environment.find("apt-get").is_none() {
-        return Err(Failure::new(format!(
-            "there is no {program}, and only root with apt-get can install {package}"
-        )));
-    }
-    update_lists(environment)?;
-    let mut install = Command::new("apt-get");
-    install
-        .args(["-q", "install", "-y", "--no-install-recommends", package])
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    let installed = succeeds(&mut install)?;
-    environment
-        .find(program)
-        .filter(|_| installed)
-        .ok_or_else(|| Failure::new(format!("apt-get cannot install {package}")))
-}
-
 fn newest_package(folder: &Path) -> Option<PathBuf> {
     let mut packages: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(folder)
         .ok()?
@@ -131,29 +185,30 @@ fn newest_package(folder: &Path) -> Option<PathBuf> {
     packages.pop().map(|(_, path)| path)
 }
 
-fn schemathesis(environment: &Environment, folder: &Path) -> Result<PathBuf, Failure> {
+/// Makes the Python environment that holds every package and gives its interpreter.
+fn python(environment: &Environment, folder: &Path) -> Result<PathBuf, Failure> {
     let venv = folder.join("venv");
-    let program = venv.join("bin/schemathesis");
-    let stamp = venv.join("waypost-requirement");
-    let as_asked = fs::read_to_string(&stamp).is_ok_and(|text| text == SCHEMATHESIS);
-    if as_asked && runs(&program) {
-        return Ok(program);
+    let python = venv.join("bin/python");
+    let stamp = venv.join("waypost-requirements");
+    let asked = PYTHON_PACKAGES.join("\n");
+    let as_asked = fs::read_to_string(&stamp).is_ok_and(|text| text == asked);
+    if as_asked && runs(&python) {
+        return Ok(python);
     }
     make_venv(environment, &venv)?;
-    let mut install = Command::new(venv.join("bin/python"));
-    install.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        SCHEMATHESIS,
-    ]);
-    if !succeeds(&mut install)? || !runs(&program) {
-        return Err(Failure::new(format!("pip cannot install {SCHEMATHESIS}")));
+    let mut install = Command::new(&python);
+    install
+        .args(["-m", "pip", "install", "--quiet"])
+        .arg("--disable-pip-version-check")
+        .args(PYTHON_PACKAGES);
+    if !succeeds(&mut install)? || !runs(&venv.join("bin/schemathesis")) {
+        return Err(Failure::new(format!(
+            "pip cannot install {}",
+            PYTHON_PACKAGES.join(", ")
+        )));
     }
-    fs::write(stamp, SCHEMATHESIS)?;
-    Ok(program)
+    fs::write(stamp, asked)?;
+    Ok(python)
 }
 
 // Debian splits `venv` from Python, so that a Python alone may not be enough.
@@ -171,16 +226,13 @@ fn make_venv(environment: &Environment, venv: &Path) -> Result<(), Failure> {
             "there is no python3 with venv, and only root with apt-get can install it",
         ));
     }
-    update_lists(environment)?;
-    let mut install = Command::new("apt-get");
-    install
-        .args(["-q", "install", "-y", "--no-install-recommends"])
-        .args(["python3", "python3-venv"])
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    if succeeds(&mut install)? && make()? {
+    debian_packages(environment, &["python3", "python3-venv"])?;
+    if make()? {
         return Ok(());
     }
-    Err(Failure::new("apt-get cannot install python3-venv"))
+    Err(Failure::new(
+        "python3 makes no environment even with python3-venv",
+    ))
 }
 
 // Without root the lists that are there must do.

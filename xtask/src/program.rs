@@ -66,7 +66,11 @@ impl Environment {
             ci: std::env::var("CI").is_ok_and(|value| value == "true"),
             superuser: std::fs::metadata("/proc/self").is_ok_and(|of| of.uid() == 0),
             search_path: std::env::var_os("PATH")
-                .map(|path| std::env::split_paths(&path).collect())
+                .map(|path| {
+                    // Where Debian keeps servers, which is not on everybody's path.
+                    let servers = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+                    std::env::split_paths(&path).chain(servers).collect()
+                })
                 .unwrap_or_default(),
         }
     }
