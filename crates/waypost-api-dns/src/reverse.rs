@@ -161,6 +161,13 @@ impl Reverse {
         }
     }
 
+    /// Lists the zones.
+    pub(crate) fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
+        self.zones
+            .iter()
+            .flat_map(|(_, zones)| zones.iter().map(|(_, zone)| zone))
+    }
+
     /// Puts one contribution in the place of another.
     pub(crate) fn replace(&self, before: &Contribution, after: &Contribution, at: Revision) {
         if before == after {

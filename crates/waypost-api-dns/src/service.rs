@@ -1,7 +1,7 @@
 //! A service as DNS shows it, compiled when the registry changes: what its name, and the names below it, answer.
 
 use std::cmp::Ordering;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use waypost_core::{
@@ -15,6 +15,10 @@ use crate::zone::{Protocol, Zone};
 
 /// Most answers of a service with AWS's MULTIVALUE routing.
 const MULTIVALUE_MAX: usize = 8;
+
+/// What a weight of one is when addresses are chosen by weight: divisible by every number of addresses that a host name
+/// may have.
+const WHOLE_WEIGHT: u64 = 720_720;
 
 /// How many of the rotation an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -430,14 +434,28 @@ impl Compiler {
         }
     }
 
-    /// Takes a member's own addresses into the service's answers. A host name is its own name's alias only.
+    /// Takes a member's addresses into the service's answers: its own, or those that its host name had when it was last
+    /// looked up, which share its weight.
     fn serve(&mut self, member: &Member) {
-        let weight = u64::from(member.weight);
-        let addresses = &member.instance.registration().spec.addresses;
-        let v4 = addresses.ipv4.map(|v4| (v4.octets(), weight));
-        let v6 = addresses.ipv6.map(|v6| (v6.octets(), weight));
-        self.v4.extend(v4);
-        self.v6.extend(v6);
+        let weight = u64::from(member.weight) * WHOLE_WEIGHT;
+        if member.flags & BY_NAME == 0 {
+            let addresses = &member.instance.registration().spec.addresses;
+            let v4 = addresses.ipv4.map(|v4| (v4.octets(), weight));
+            let v6 = addresses.ipv6.map(|v6| (v6.octets(), weight));
+            self.v4.extend(v4);
+            self.v6.extend(v6);
+            return;
+        }
+        let resolved = &member.instance.verdict().resolved;
+        let v4s = || resolved.iter().filter(|address| address.is_ipv4()).count();
+        let share = |count: usize| weight / u64::try_from(count).unwrap_or(1).max(1);
+        let (of_v4, of_v6) = (share(v4s()), share(resolved.len() - v4s()));
+        for address in resolved {
+            match address {
+                IpAddr::V4(v4) => self.v4.push((v4.octets(), of_v4)),
+                IpAddr::V6(v6) => self.v6.push((v6.octets(), of_v6)),
+            }
+        }
     }
 }
 

@@ -87,6 +87,12 @@ impl Table {
         self.services.len()
     }
 
+    /// Lists the names of the zones of addresses.
+    pub fn reverse_zones(&self) -> Vec<String> {
+        let apexes = self.reverse.zones();
+        apexes.filter_map(|zone| dotted(zone.apex())).collect()
+    }
+
     /// Says whether it has seen a whole snapshot: before that nothing is known not to be there.
     pub(crate) fn is_loaded(&self) -> bool {
         self.is_loaded.load(Ordering::Acquire)

@@ -7,11 +7,11 @@ use domain::base::iana::Rcode;
 use domain::base::{Message, ParsedName};
 use domain::rdata::AllRecordData;
 use waypost_core::{
-    Addresses, Attributes, Author, Batch, Command, Context as Deciding, Dialect, DnsRecord,
-    DnsRecordKind, DnsSettings, Epoch, InstanceId, Mode, ModeSetting, NamespaceChange,
-    NamespaceKind, NamespaceName, NamespaceSpec, ObjectKey, Owner, Policy, Port, Projection,
-    RegistrationSpec, Revision, RoutingPolicy, Seed, ServiceChange, ServiceKey, Snapshot,
-    Timestamp, Touched, decide, text,
+    Addresses, Attributes, Author, Batch, CheckId, CheckState, Command, Context as Deciding,
+    Dialect, DnsRecord, DnsRecordKind, DnsSettings, Epoch, InstanceId, Mode, ModeSetting,
+    NamespaceChange, NamespaceKind, NamespaceName, NamespaceSpec, ObjectKey, Owner, Policy, Port,
+    Projection, RegistrationSpec, Report, Revision, RoutingPolicy, Seed, ServiceChange, ServiceKey,
+    Snapshot, Timestamp, Touched, decide, text,
 };
 
 use crate::{Context, DnsConfig, Table, Transport, answer};
@@ -133,6 +133,20 @@ impl World {
             key: key(service).instance(Owner::SELF, InstanceId::new(id).unwrap()),
             setting: Some(Arc::new(setting)),
         });
+    }
+
+    /// Reports a passing check `up`, for which the host name had these addresses.
+    pub(crate) fn resolved(&mut self, service: &str, id: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        self.run(&Command::Report(Report {
+            key: key(service).instance(Owner::SELF, InstanceId::new(id).unwrap()),
+            registration: None,
+            check: CheckId::new("up").unwrap(),
+            state: CheckState::Passing,
+            reason: text("test"),
+            body: None,
+            resolved: Some(addresses.collect()),
+        }));
     }
 
     pub(crate) fn change(&mut self, service: &str, change: ServiceChange) {

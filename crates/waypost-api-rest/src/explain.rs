@@ -16,6 +16,8 @@ use crate::wire::own::{
     CheckReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport, Tier, Visibility,
 };
 
+mod dns;
+
 /// Where an instance stands, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -23,6 +25,16 @@ pub(crate) struct Standing {
     pub(crate) tier: CoreTier,
     pub(crate) reason: String,
     pub(crate) since: Timestamp,
+}
+
+impl Standing {
+    fn words(&self) -> String {
+        if self.in_rotation {
+            format!("it is in rotation (tier {})", self.tier.as_str())
+        } else {
+            "it is out of rotation".to_owned()
+        }
+    }
 }
 
 /// Says where an instance stands.
@@ -155,7 +167,7 @@ fn untried(state: &ServiceState, instance: &Instance) -> String {
         (None, Some(at)) => format!("; last checked at {}", Rfc3339(at)),
         (None, None) => {
             let spoken = !instance.verdict().checks.is_empty();
-            if spoken || !checks(state, instance).any(is_probe) {
+            if spoken || !checks(state, instance).any(Check::is_probe) {
                 String::new()
             } else {
                 format!("; never checked since it was registered at {registered}")
@@ -174,10 +186,6 @@ fn checks<'a>(
     )
 }
 
-fn is_probe(check: &Check) -> bool {
-    matches!(check.kind, CheckKind::Probe(_))
-}
-
 /// Explains an instance; `history` is what the journal has of it, oldest first.
 pub(crate) fn explain(
     state: &ServiceState,
@@ -185,19 +193,24 @@ pub(crate) fn explain(
     now: Monotonic,
     history: Vec<HealthEdge>,
     default_namespace: &waypost_core::NamespaceName,
+    is_in_dns: bool,
 ) -> Explanation {
     let standing = standing(state, instance);
     let key = instance.key();
     let several = checks(state, instance)
-        .filter(|check| is_probe(check))
+        .filter(|check| check.is_probe())
         .count()
         > 1;
+    let mut visible = visibility(state, instance, &standing, default_namespace);
+    if is_in_dns {
+        visible.extend(dns::visibility(state, instance, &standing));
+    }
     Explanation {
         namespace: key.service.namespace.as_str().to_owned(),
         service: key.service.name.as_str().to_owned(),
         id: key.id.as_str().to_owned(),
         owner: key.owner.as_str().to_owned(),
-        visible: visibility(state, instance, &standing, default_namespace),
+        visible,
         in_rotation: standing.in_rotation,
         tier: Tier(standing.tier),
         reason: standing.reason,
@@ -223,7 +236,7 @@ fn check_report(instance: &Instance, check: &Check, several: bool) -> CheckRepor
         let times = [&answer, &failure].into_iter().flatten().map(|it| it.at);
         times.max()
     } else {
-        vitals.last_probe().filter(|_| is_probe(check))
+        vitals.last_probe().filter(|_| check.is_probe())
     };
     CheckReport {
         id: check.id.as_str().to_owned(),
@@ -338,11 +351,7 @@ fn visibility(
 ) -> Vec<Visibility> {
     let key = instance.key();
     let (namespace, name) = (&key.service.namespace, &key.service.name);
-    let rotation = if standing.in_rotation {
-        format!("it is in rotation (tier {})", standing.tier.as_str())
-    } else {
-        "it is out of rotation".to_owned()
-    };
+    let rotation = standing.words();
     let mut visible = vec![Visibility {
         dialect: "rest",
         place: format!("GET /v1/discover/{name}?namespace={namespace}"),

@@ -44,6 +44,8 @@ pub struct DnsFacts {
     pub listen: Vec<SocketAddr>,
     /// Times to live of its answers.
     pub ttls: DnsTtls,
+    /// Names of its zones of addresses.
+    pub reverse_zones: Vec<String>,
 }
 
 /// Times to live of DNS answers.

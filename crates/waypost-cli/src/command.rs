@@ -3,22 +3,27 @@
 mod completions;
 mod deregister;
 mod discover;
+mod dns_place;
 mod explain;
+mod export;
 mod get;
 mod heartbeat;
 mod list;
 mod register;
 mod register_many;
 mod registration_file;
+mod resolve;
 
 pub use completions::CompletionsArguments;
 pub use deregister::DeregisterArguments;
 pub use discover::DiscoverArguments;
 pub use explain::ExplainArguments;
+pub use export::{ExportArguments, Resolver};
 pub use get::GetArguments;
 pub use heartbeat::HeartbeatArguments;
 pub use list::ListArguments;
 pub use register::{CheckArgument, RegisterArguments};
+pub use resolve::{RecordType, ResolveArguments};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -45,6 +50,10 @@ pub enum ClientCommand {
     Heartbeat(HeartbeatArguments),
     /// Say why an instance is in rotation or out
     Explain(ExplainArguments),
+    /// Ask the DNS server for a name, over the wire
+    Resolve(ResolveArguments),
+    /// Print what another DNS server needs to ask this one
+    Export(ExportArguments),
     /// Print the completions of a shell
     Completions(CompletionsArguments),
     /// Print the version

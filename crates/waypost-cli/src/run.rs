@@ -93,6 +93,8 @@ async fn dispatch(
         ClientCommand::Deregister(arguments) => arguments.run(options, screen).await,
         ClientCommand::Heartbeat(arguments) => arguments.run(options, screen).await,
         ClientCommand::Explain(arguments) => arguments.run(options, screen).await,
+        ClientCommand::Resolve(arguments) => arguments.run(options, screen).await,
+        ClientCommand::Export(arguments) => arguments.run(options, screen).await,
         ClientCommand::Completions(arguments) => arguments.run(program, screen),
         ClientCommand::Version => crate::command::version(screen),
     }

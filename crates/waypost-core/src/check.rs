@@ -156,6 +156,11 @@ impl Check {
         }
     }
 
+    /// Says whether Waypost asks the instance.
+    pub fn is_probe(&self) -> bool {
+        matches!(self.kind, CheckKind::Probe(_))
+    }
+
     /// Checks the check.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Commands: requests for changes. [`crate::decide::decide`] turns one into a batch or an error.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::attributes::Attributes;
@@ -223,6 +224,9 @@ pub struct Report {
     pub reason: Text,
     /// The body a probe got, at most 4 KiB, for the journal.
     pub body: Option<Text>,
+    /// The addresses that the host name of the instance has, sorted, if they were looked up; at most
+    /// [`RESOLVED_MAX`](crate::RESOLVED_MAX), the rest is dropped.
+    pub resolved: Option<Box<[IpAddr]>>,
 }
 
 /// What a command did.

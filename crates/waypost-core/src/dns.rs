@@ -1,6 +1,7 @@
 //! The names that services and instances have in DNS. What answers there is compiled elsewhere; the names are meaning.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use crate::error::RegistryError;
 use crate::name::{InstanceId, InstanceKey, ServiceKey, is_dns_label};
@@ -63,6 +64,24 @@ pub fn check_dns_service(key: &ServiceKey) -> Result<(), RegistryError> {
         ));
     }
     Ok(())
+}
+
+/// Returns the name of an address, without the root's dot (RFC 1035 section 3.5, RFC 3596 section 2.5).
+pub fn reverse_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(v6) => {
+            let octets = v6.octets();
+            let nibbles = octets.iter().rev().map(|octet| {
+                let (high, low) = (octet >> 4, octet & 15);
+                format!("{low:x}.{high:x}.")
+            });
+            nibbles.collect::<String>() + "ip6.arpa"
+        }
+    }
 }
 
 /// The transport that SRV names say (RFC 2782): `_udp` for what speaks UDP, else `_tcp`.

@@ -64,7 +64,7 @@ pub use commit_log::CommitLog;
 pub use decide::{ATOMIC_MAX, Decision, decide};
 pub use dns::{
     DNS_NAME_BYTES_MAX, DNS_TTL_SECONDS, DnsNames, check_dns_service, instance_label, is_srv_label,
-    transport_label,
+    reverse_name, transport_label,
 };
 pub use error::{ErrorKind, Field, RegistryError};
 pub use heartbeat::Beat;
@@ -99,7 +99,7 @@ pub use store::{ChangeStream, CommitError, Committed, Compacted, Loaded, Store, 
 pub use text::{Text, text};
 pub use time::{BoxFuture, Clock, ManualClock, Monotonic, SystemClock, Timestamp};
 pub use timekeeper::{SWEEP_INTERVAL, Timekeeper};
-pub use verdict::{CheckVerdict, Health, LeaseState, Verdict, effective_checks};
+pub use verdict::{CheckVerdict, Health, LeaseState, RESOLVED_MAX, Verdict, effective_checks};
 pub use view::View;
 pub use vitals::{Answer, LeaseCell, Vitals};
 pub use watch::{Scope, Watch};

@@ -384,6 +384,7 @@ impl Timekeeper {
             state,
             reason: text(reason),
             body: None,
+            resolved: None,
         };
         self.registry.report(&self.access, report);
     }

@@ -1,5 +1,7 @@
 //! The second part of an instance: what the checks and the lease say.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::Extra;
@@ -8,6 +10,9 @@ use crate::name::CheckId;
 use crate::registration::{LeaseStart, RegistrationSpec};
 use crate::text::{Text, text};
 use crate::time::Timestamp;
+
+/// Most addresses of a host name that are kept.
+pub const RESOLVED_MAX: usize = 16;
 
 /// The verdict in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,6 +105,9 @@ pub struct Verdict {
     /// The checks that have said something.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     pub checks: Box<[CheckVerdict]>,
+    /// The addresses that the host name of an instance without an address had at its last probe, sorted.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub resolved: Box<[IpAddr]>,
     /// Fields of a newer writer, kept.
     #[serde(skip)]
     pub extra: Extra,
@@ -135,6 +143,7 @@ impl Verdict {
             ever_healthy: false,
             lease,
             checks: Box::default(),
+            resolved: Box::default(),
             extra: Extra::default(),
         };
         verdict.conclude(checks, at);
@@ -183,6 +192,17 @@ impl Verdict {
         Some(next)
     }
 
+    /// Returns the verdict after the host name of the instance was looked up, or `None` when it has the addresses that
+    /// it had.
+    #[must_use]
+    pub fn with_resolved(&self, resolved: &[IpAddr]) -> Option<Self> {
+        let kept = resolved.get(..RESOLVED_MAX).unwrap_or(resolved);
+        (*self.resolved != *kept).then(|| Self {
+            resolved: kept.into(),
+            ..self.clone()
+        })
+    }
+
     /// Returns the verdict after the lease moved.
     #[must_use]
     pub fn with_lease<'a>(
@@ -212,6 +232,10 @@ impl Verdict {
             configured && !redefined.contains(&known.id)
         });
         next.checks = list.into_boxed_slice();
+        if !checks.clone().any(|check| check.is_probe()) {
+            // Nobody looks the name up any more.
+            next.resolved = Box::default();
+        }
         next.conclude(checks, at);
         (next != *self).then_some(next)
     }

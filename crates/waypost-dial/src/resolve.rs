@@ -30,6 +30,7 @@ pub struct Pinned {
     host: String,
     first: SocketAddr,
     others: Vec<SocketAddr>,
+    known: Vec<IpAddr>,
 }
 
 impl Pinned {
@@ -43,6 +44,11 @@ impl Pinned {
         let mut all = vec![self.first];
         all.extend(&self.others);
         all.into_iter()
+    }
+
+    /// Gives every address that the host has and that may be connected to, sorted, at most 16.
+    pub fn known(&self) -> &[IpAddr] {
+        &self.known
     }
 
     /// Gives the host as it was asked for, without the brackets of an IPv6 literal.
@@ -153,6 +159,8 @@ impl Resolver {
                 Err(refusal) => refused.push(refusal),
             }
         }
+        let mut known: Vec<IpAddr> = passed.iter().map(SocketAddr::ip).collect();
+        known.sort_unstable();
         passed.truncate(MAX_PINNED);
         let mut passed = passed.into_iter();
         match passed.next() {
@@ -160,6 +168,7 @@ impl Resolver {
                 host: host.to_owned(),
                 first,
                 others: passed.collect(),
+                known,
             }),
             None if refused.is_empty() => Err(DialError::Resolve {
                 host: host.to_owned(),

@@ -1,6 +1,7 @@
 //! Probes: one kind of check against one judged address.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct ProbeReport {
     pub load: Option<f32>,
     /// Whether the address policy refused every address, so that nothing was asked.
     pub refused: bool,
+    /// The addresses that the host name of the instance has, sorted, if it was looked up and has any.
+    pub resolved: Option<Box<[IpAddr]>>,
 }
 
 impl ProbeReport {
@@ -42,6 +45,7 @@ impl ProbeReport {
             body: None,
             load: None,
             refused: false,
+            resolved: None,
         }
     }
 

@@ -107,6 +107,7 @@ pub fn verdict(service: &str, id: &str, health: Health) -> Object {
             since: Timestamp(1_500),
         },
         checks: Box::default(),
+        resolved: Box::default(),
         extra: Extra::default(),
     };
     Object::Verdict(instance_key(service, id), verdict)

@@ -169,6 +169,7 @@ fn rest_context(
                 seconds: config.dns.ttl_seconds,
                 seconds_max: config.dns.ttl_seconds_max,
             },
+            reverse_zones: dns.table.reverse_zones(),
         },
     }
 }

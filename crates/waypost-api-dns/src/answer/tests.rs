@@ -1,5 +1,8 @@
 use domain::base::iana::Rcode;
-use waypost_core::{DnsRecordKind, Mode, NamespaceKind, RoutingPolicy, ServiceChange};
+use waypost_core::{
+    Addresses, Check, CheckId, CheckKind, Dialect, DnsRecordKind, Mode, NamespaceKind,
+    ProbeProtocol, ProbeSpec, RegistrationSpec, RoutingPolicy, ServiceChange,
+};
 
 use super::*;
 use crate::testing::{World, question, take_apart, with_ports};
@@ -181,6 +184,33 @@ fn an_instance_known_by_name_is_an_alias_that_is_followed_inside_our_zones() {
         world.ask("a.loop.other.internal", A).answers.len(),
         ALIASES_MAX + 1
     );
+}
+
+#[test]
+fn a_service_has_the_addresses_that_the_host_names_of_its_instances_had_when_they_were_probed() {
+    let mut world = web();
+    let addresses = Addresses::parse("address", "db.example.org").unwrap();
+    let mut spec = RegistrationSpec::new(addresses, 5432, Dialect::Rest);
+    let probe = CheckKind::Probe(ProbeSpec::new(ProbeProtocol::Tcp));
+    spec.checks = [Check::new(CheckId::new("up").unwrap(), probe)].into();
+    world.register_spec("db.other.internal", "y", spec);
+    world.resolved("db.other.internal", "y", &[]);
+    assert_eq!(world.ask("db.other.internal", A).answers, [""; 0]);
+    world.resolved("db.other.internal", "y", &["192.0.2.7", "2001:db8::7"]);
+    assert_eq!(
+        world.ask("db.other.internal", A).answers,
+        ["db.other.internal. 10 IN A 192.0.2.7"]
+    );
+    assert_eq!(
+        world.ask("db.other.internal", rtype::AAAA).answers,
+        ["db.other.internal. 10 IN AAAA 2001:db8::7"]
+    );
+    assert_eq!(
+        world.ask("y.db.other.internal", A).answers,
+        ["y.db.other.internal. 10 IN CNAME db.example.org."]
+    );
+    world.mode("db.other.internal", "y", Mode::Draining, None);
+    assert_eq!(world.ask("db.other.internal", A).answers, [""; 0]);
 }
 
 #[test]

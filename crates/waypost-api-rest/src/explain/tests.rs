@@ -78,6 +78,7 @@ impl World {
             state,
             reason: text(reason),
             body: None,
+            resolved: None,
         }));
     }
 
@@ -116,6 +117,7 @@ impl World {
             Monotonic(0),
             Vec::new(),
             &service().namespace,
+            false,
         )
     }
 
@@ -380,7 +382,7 @@ fn an_instance_of_another_namespace_is_not_seen_on_the_sources_paths() {
     let state = world.snapshot.service(&service()).unwrap();
     let instance = state.instance(&key("a")).unwrap();
     let other = NamespaceName::new("other.internal").unwrap();
-    let explanation = explain(state, instance, Monotonic(0), Vec::new(), &other);
+    let explanation = explain(state, instance, Monotonic(0), Vec::new(), &other, false);
     let visible: Vec<&str> = explanation
         .visible
         .iter()
@@ -414,7 +416,14 @@ fn the_journal_and_the_latest_edges_are_told_once_each() {
     ];
     let state = world.snapshot.service(&service()).unwrap();
     let instance = state.instance(&key("a")).unwrap();
-    let explanation = explain(state, instance, Monotonic(0), journal, &service().namespace);
+    let explanation = explain(
+        state,
+        instance,
+        Monotonic(0),
+        journal,
+        &service().namespace,
+        false,
+    );
     let told: Vec<_> = explanation
         .history
         .iter()

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use waypost_core::{Access, Dialect, InstanceId, InstanceKey, JournalFilter, JournalRecord};
+use waypost_core::{
+    Access, Dialect, InstanceId, InstanceKey, JournalFilter, JournalRecord, NamespaceKind,
+};
 use waypost_http::{Request, Router};
 
 use super::own::{owner, service_asked};
@@ -37,7 +39,10 @@ async fn explain(rest: &Rest, request: &mut Request) -> Answer {
     let instance = view.instance(&service, &id, Some(&key.owner))?;
     let state = view.service(&service)?;
     let now = rest.registry.clock().monotonic();
-    let explanation = crate::explain::explain(state, instance, now, history, rest.namespace());
+    let kind = view.namespace(&service.namespace)?.namespace().kind;
+    let is_in_dns = !rest.dns.listen.is_empty() && kind != NamespaceKind::Http;
+    let explanation =
+        crate::explain::explain(state, instance, now, history, rest.namespace(), is_in_dns);
     Ok(answer(StatusCode::OK, &explanation))
 }
 

@@ -29,6 +29,7 @@ fn dns(rest: &Rest, head: &RequestHead) -> Answer {
     let dns = DnsServer {
         listen: rest.dns.listen.iter().map(ToString::to_string).collect(),
         ttl_seconds: rest.dns.ttls.seconds,
+        reverse_zones: rest.dns.reverse_zones.clone(),
     };
     Ok(super::answer(StatusCode::OK, &dns))
 }

@@ -649,6 +649,9 @@ async fn what_an_operator_says_of_an_instance_outlives_registrations_and_process
 async fn the_server_tells_where_dns_is_answered() {
     let server = start().await;
     let dns = server.get("/v1/dns").await.json();
-    assert_eq!(dns, json!({"listen": [], "ttl_seconds": 10}));
+    assert_eq!(
+        dns,
+        json!({"listen": [], "ttl_seconds": 10, "reverse_zones": []})
+    );
     server.stop().await;
 }

@@ -241,6 +241,7 @@ impl Running {
             state,
             reason: text(reason),
             body: None,
+            resolved: None,
         };
         assert!(self.registry.report(&access, report));
         tokio::time::timeout(PATIENCE, watch.next())

@@ -80,11 +80,29 @@ fn service_details(service: &Service) -> Grid {
         "removed after",
         seconds_or_dash(service.remove_after_seconds),
     );
+    grid.pair("dns", dns(service));
     grid.pair("checks", checks(&service.checks));
     grid.pair("tags", list(&service.tags));
     grid.pair("attributes", attributes(&service.attributes));
     grid.pair("revision", or_dash(Some(&service.revision)));
     grid
+}
+
+/// Shows how the service is looked up by DNS, with the seconds that answers may be kept.
+fn dns(service: &Service) -> String {
+    let Some(ttl) = service.dns_ttl_seconds else {
+        return "-".to_owned();
+    };
+    match &service.dns {
+        None => format!("A, AAAA, SRV for {ttl} s, the whole rotation"),
+        Some(settings) => {
+            let records = settings
+                .records
+                .iter()
+                .map(|record| format!("{} for {} s", record.kind, record.ttl_seconds));
+            format!("{}; {}", list(records), visible(&settings.routing))
+        }
+    }
 }
 
 fn instance_details(instance: &Instance, ages: Ages) -> Grid {

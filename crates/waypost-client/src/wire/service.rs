@@ -105,6 +105,9 @@ pub struct DnsServer {
     pub listen: Vec<String>,
     /// Seconds that an answer may be kept, unless the service says otherwise.
     pub ttl_seconds: u32,
+    /// Zones of addresses, such as `10.in-addr.arpa`, for which it answers.
+    #[serde(default)]
+    pub reverse_zones: Vec<String>,
 }
 
 /// How many instances a service has, by health.

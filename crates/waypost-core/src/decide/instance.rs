@@ -209,15 +209,18 @@ pub(super) fn report(draft: &mut Draft<'_>, report: &Report) -> Result<Outcome, 
     let said = instance.verdict().check(&report.check).is_some();
     // Saying for the first time what it was taken to say is still news: someone has looked.
     let same = known.is_some_and(|check| instance.verdict().state_of(check) == report.state);
-    if same && said {
-        return Ok(Outcome::Unchanged);
-    }
-    let checks = checks_of(&service, &instance);
-    let next =
-        instance
-            .verdict()
-            .with_check(&report.check, report.state, &report.reason, at, checks);
-    let Some(next) = next else {
+    let verdict = instance.verdict();
+    let next = if same && said {
+        None
+    } else {
+        let checks = checks_of(&service, &instance);
+        verdict.with_check(&report.check, report.state, &report.reason, at, checks)
+    };
+    let moved = report
+        .resolved
+        .as_ref()
+        .and_then(|resolved| next.as_ref().unwrap_or(verdict).with_resolved(resolved));
+    let Some(next) = moved.or(next) else {
         return Ok(Outcome::Unchanged);
     };
     put_verdict(draft, &instance, next);

@@ -83,6 +83,7 @@ pub fn said(key: InstanceKey, state: CheckState) -> Command {
         state,
         reason: text("somebody said so"),
         body: None,
+        resolved: None,
     })
 }
 

@@ -1,11 +1,13 @@
 //! The life of an instance, rule by rule.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_core::{
     Attributes, CheckState, Command, Epoch, ErrorKind, Health, LeaseState, ManualClock,
-    MemoryStore, Mode, ModeSetting, Outcome, Owner, RegistrationSpec, ServiceChange, Tier, text,
+    MemoryStore, Mode, ModeSetting, Outcome, Owner, RESOLVED_MAX, RegistrationSpec, Report,
+    ServiceChange, Tier, text,
 };
 
 use crate::harness::{
@@ -152,6 +154,42 @@ fn a_removal_sticks_against_a_report_of_before() {
         let twice = harness.apply(deregister("a")).await;
         assert_eq!(twice.unwrap_err().kind(), ErrorKind::NotFound);
         assert!(harness.instance("a").is_none());
+    });
+}
+
+#[test]
+fn the_addresses_of_a_host_name_follow_every_report_and_change_nothing_else() {
+    let resolved = |ends: &[u8]| -> Box<[IpAddr]> {
+        let address = |end: &u8| IpAddr::from([192, 0, 2, *end]);
+        ends.iter().map(address).collect()
+    };
+    let report = |state, addresses: Option<&[u8]>| {
+        let Command::Report(report) = said(key("a"), state) else {
+            unreachable!("it is a report")
+        };
+        Command::Report(Report {
+            resolved: addresses.map(resolved),
+            ..report
+        })
+    };
+    run(async {
+        let harness = harness().await;
+        harness.apply(register("a", reported(80))).await.unwrap();
+        let tell = async |state, addresses| {
+            harness.apply(report(state, addresses)).await.unwrap();
+            harness.instance("a").unwrap()
+        };
+        let first = tell(CheckState::Passing, Some(&[1, 2])).await;
+        assert_eq!(first.verdict().resolved, resolved(&[1, 2]));
+        let moved = tell(CheckState::Passing, Some(&[3])).await;
+        assert_eq!(moved.verdict().resolved, resolved(&[3]));
+        assert_eq!(moved.verdict().since, first.verdict().since);
+        assert_eq!(moved.verdict().reason, first.verdict().reason);
+        let silent = tell(CheckState::Failing, None).await;
+        assert_eq!(silent.verdict().resolved, resolved(&[3]));
+        let many: Vec<u8> = (1..=40).collect();
+        let bounded = tell(CheckState::Failing, Some(&many)).await;
+        assert_eq!(bounded.verdict().resolved.len(), RESOLVED_MAX);
     });
 }
 

@@ -109,8 +109,9 @@ impl Outbound {
                 Ok(permit) => permit,
             };
             let left = timeout.saturating_sub(clock.monotonic().since(started));
-            let report = probe.probe(&spec, &target, left).await;
+            let mut report = probe.probe(&spec, &target, left).await;
             drop(permit);
+            report.resolved = Some(target.known().into());
             Attempt::Report(report)
         })
     }

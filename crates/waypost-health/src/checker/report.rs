@@ -54,7 +54,8 @@ impl Checker {
             &mut self.chance,
         );
         record(instance, check, report, now);
-        if is_news(instance, check, (current, state), report.state) {
+        let moved = has_moved(instance, report);
+        if moved || is_news(instance, check, (current, state), report.state) {
             let report = Report {
                 key: key.clone(),
                 registration: Some(instance.registration_id()),
@@ -62,6 +63,7 @@ impl Checker {
                 state,
                 reason: report.reason.clone(),
                 body: report.body.clone(),
+                resolved: report.resolved.clone(),
             };
             // A report that did not fit in, or that the store did not take, is made again after the next probe: that
             // compares with what the registry shows then.
@@ -110,6 +112,12 @@ fn record(instance: &Instance, check: &Check, report: &ProbeReport, now: Now) {
     if let Some(load) = report.load {
         vitals.record_load(load);
     }
+}
+
+/// Says whether the host name of the instance has other addresses than the registry knows.
+fn has_moved(instance: &Instance, report: &ProbeReport) -> bool {
+    let resolved = report.resolved.as_ref();
+    resolved.is_some_and(|resolved| *resolved != instance.verdict().resolved)
 }
 
 /// Says whether the registry should hear of a report: the check says something else, or says something for the first

@@ -122,6 +122,7 @@ impl World {
             state,
             reason: text("as the test says"),
             body: None,
+            resolved: None,
         }));
     }
 

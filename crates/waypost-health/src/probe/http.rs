@@ -79,6 +79,7 @@ fn judge(http: &HttpProbe, answer: &Answer) -> ProbeReport {
         body: kept(&answer.body),
         load: body.load,
         refused: false,
+        resolved: None,
     }
 }
 

@@ -58,4 +58,6 @@ pub(crate) struct DnsServer {
     pub(crate) listen: Vec<String>,
     /// Seconds that an answer may be kept, unless the service says otherwise.
     pub(crate) ttl_seconds: u32,
+    /// Zones of addresses in which it is known what is not there.
+    pub(crate) reverse_zones: Vec<String>,
 }

@@ -80,6 +80,9 @@ async fn a_host_name_is_looked_up_and_probed() {
         .register("a", at_host("localhost", target.address.port()))
         .await;
     world.has_reason("a", PASSES).await;
+    let instance = world.instance("a");
+    let resolved = &instance.verdict().resolved;
+    assert!(resolved.contains(&target.address.ip()), "{resolved:?}");
 }
 
 #[tokio::test]
