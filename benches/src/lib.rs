@@ -3,13 +3,17 @@
 //! Every program prints one figure per line, `name<TAB>value<TAB>unit<TAB>note`, which `cargo xtask bench` collects.
 
 mod arguments;
+mod chance;
 mod histogram;
+mod questions;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 pub use arguments::Arguments;
+pub use chance::Chance;
 pub use histogram::Histogram;
+pub use questions::{Mix, Questions, question};
 
 /// Time since something began.
 #[derive(Debug, Clone, Copy)]

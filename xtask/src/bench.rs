@@ -2,6 +2,7 @@
 
 use crate::program::{Environment, Failure};
 
+mod dns;
 mod figure;
 mod heading;
 mod registry;
@@ -13,9 +14,10 @@ mod server;
 /// When there is no such benchmark, or a part of it cannot be measured.
 pub fn run(environment: &Environment, name: &str, quick: bool) -> Result<bool, Failure> {
     match name {
+        "dns" => dns::run(environment, quick).map(|()| true),
         "registry" => registry::run(environment, quick).map(|()| true),
         _ => Err(Failure::new(format!(
-            "there is no benchmark `{name}`; `registry` is the only one"
+            "there is no benchmark `{name}`; there are `dns` and `registry`"
         ))),
     }
 }
