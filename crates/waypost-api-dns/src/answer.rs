@@ -260,7 +260,7 @@ impl Answer<'_, '_> {
                 self.is_authoritative = true;
                 self.in_zone(asked, qtype, zone, own, guards).map(Some)
             }
-            Place::Nowhere => self.reverse(asked, qtype),
+            Place::Nowhere => self.reverse(asked, qtype, guards),
         }
     }
 
@@ -572,16 +572,26 @@ impl Answer<'_, '_> {
     }
 
     /// Answers for the name of an address.
-    fn reverse(&mut self, asked: &Asked, qtype: u16) -> Result<Option<Next>, Full> {
+    fn reverse(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        guards: &Guards<'_>,
+    ) -> Result<Option<Next>, Full> {
         match self.context.table.reverse().find(asked.name.wire()) {
             Reversed::Foreign => return Ok(None),
-            Reversed::Names(names, zone) => {
+            Reversed::Services(names, address, zone) => {
                 self.is_authoritative = true;
                 if matches!(qtype, rtype::PTR | rtype::ANY) {
                     let owner = asked.pointer().ok_or(Full)?;
-                    let ttl = self.context.config.ttl_seconds;
-                    each_name(&names).for_each(|name| self.records.ptr(owner, ttl, name));
-                } else if let Some(zone) = zone {
+                    for name in each_name(&names) {
+                        self.names_of(owner, name, address, guards);
+                    }
+                }
+                if let Some(zone) = zone
+                    && self.records.answers() == 0
+                    && !self.records.is_truncated()
+                {
                     self.negative(asked, &zone);
                 }
             }
@@ -601,6 +611,26 @@ impl Answer<'_, '_> {
             }
         }
         Ok(Some(Next::Done))
+    }
+
+    /// Writes the names that the instances of a service have at an address.
+    fn names_of(&mut self, owner: Pointer, name: &[u8], address: IpAddr, guards: &Guards<'_>) {
+        let Some(service) = self.context.table.service(name, guards) else {
+            return;
+        };
+        let (text, ttl) = (service.text(), self.context.config.ttl_seconds);
+        let mut last: Option<&[u8]> = None;
+        for member in service.members() {
+            let is_there = match address {
+                IpAddr::V4(v4) => member.v4() == Some(&v4.octets()),
+                IpAddr::V6(v6) => member.v6(text) == Some(&v6.octets()),
+            };
+            let label = member.label_wire(text);
+            // Several owners may keep one and the same instance.
+            if is_there && last.replace(label) != Some(label) {
+                self.records.ptr(owner, ttl, [label, name]);
+            }
+        }
     }
 
     /// Says that there is nothing of that type, or no such name.

@@ -96,9 +96,9 @@ impl<'a> Records<'a> {
     }
 
     /// Adds a name of an address.
-    pub(crate) fn ptr(&mut self, owner: Pointer, ttl: u32, name: &[u8]) {
+    pub(crate) fn ptr(&mut self, owner: Pointer, ttl: u32, name: [&[u8]; 2]) {
         if !self.is_truncated {
-            let written = self.reply.record(owner, rtype::PTR, ttl, &[name]);
+            let written = self.reply.record(owner, rtype::PTR, ttl, &name);
             self.count(written);
         }
     }

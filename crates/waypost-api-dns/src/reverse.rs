@@ -1,8 +1,8 @@
 //! Names of addresses: `45.1.0.10.in-addr.arpa` and the like, for every address of a registered instance.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use imbl::OrdMap;
@@ -95,13 +95,23 @@ struct Prefix {
     len: u32,
 }
 
+impl Prefix {
+    /// Returns the address that a whole name stands for.
+    fn address(&self) -> IpAddr {
+        match self.tree {
+            Tree::Ipv4 => Ipv4Addr::from_bits(u32::try_from(self.bits).unwrap_or(0)).into(),
+            Tree::Ipv6 => Ipv6Addr::from_bits(self.bits).into(),
+        }
+    }
+}
+
 /// What is known of a reverse name.
 #[derive(Debug)]
 pub(crate) enum Reversed {
     /// It lies in none of the zones, and no instance has the address.
     Foreign,
-    /// The address has these names, one after the other as on the wire.
-    Names(Arc<[u8]>, Option<Arc<Zone>>),
+    /// Instances of these services have the address; their names stand one after the other, as on the wire.
+    Services(Arc<[u8]>, IpAddr, Option<Arc<Zone>>),
     /// The zone has the name, but no names for it; `is_apex` says whether it is the zone itself.
     Empty(Arc<Zone>, bool),
     /// The zone has no such name.
@@ -114,9 +124,18 @@ type ZonesOf = Vec<(u128, Arc<Zone>)>;
 /// One table for each tree, and the zones in which it is known what is not there.
 pub(crate) struct Reverse {
     names: ArcSwap<Names>,
+    draft: Mutex<Draft>,
     zones: Box<[(IpNet, ZonesOf)]>,
 }
 
+/// The names as they will be, and whether they differ from those that are read.
+#[derive(Default)]
+struct Draft {
+    names: Names,
+    is_new: bool,
+}
+
+/// The services of each address. Most addresses have one, whose name the table of services shares.
 #[derive(Clone, Default)]
 struct Names {
     v4: OrdMap<u32, Arc<[u8]>>,
@@ -129,22 +148,15 @@ impl fmt::Debug for Reverse {
     }
 }
 
-/// What a service's instances contribute: each address with the instance's name.
-pub(crate) type Contribution = Vec<(IpAddr, Box<[u8]>)>;
-
-/// Lists what a compiled service contributes; `name` is the service's on the wire.
-pub(crate) fn contribution(service: &Service, name: &[u8]) -> Contribution {
+/// Lists the addresses of a service's instances, sorted, each once.
+pub(crate) fn contribution(service: &Service) -> Vec<IpAddr> {
     let text = service.text();
-    let mut list = Contribution::new();
+    let mut list = Vec::with_capacity(service.members().len());
     for member in service.members() {
-        let v4 = member.v4().map(|v4| IpAddr::from(*v4));
-        let v6 = member.v6(text).map(|v6| IpAddr::from(*v6));
-        for address in v4.into_iter().chain(v6) {
-            let full = [member.label_wire(text), name].concat();
-            list.push((address, full.into()));
-        }
+        list.extend(member.v4().map(|v4| IpAddr::from(*v4)));
+        list.extend(member.v6(text).map(|v6| IpAddr::from(*v6)));
     }
-    list.sort();
+    list.sort_unstable();
     list.dedup();
     list
 }
@@ -157,6 +169,7 @@ impl Reverse {
             .map(|net| (*net, zones_of(net, config)));
         Self {
             names: ArcSwap::default(),
+            draft: Mutex::default(),
             zones: zones.collect(),
         }
     }
@@ -168,24 +181,34 @@ impl Reverse {
             .flat_map(|(_, zones)| zones.iter().map(|(_, zone)| zone))
     }
 
-    /// Puts one contribution in the place of another.
-    pub(crate) fn replace(&self, before: &Contribution, after: &Contribution, at: Revision) {
+    /// Puts the addresses that a service has in the place of those that it had, for the next [`Reverse::publish`].
+    pub(crate) fn replace(&self, service: &Arc<[u8]>, before: &[IpAddr], after: &[IpAddr]) {
         if before == after {
             return;
         }
+        let mut draft = self.draft.lock().unwrap_or_else(PoisonError::into_inner);
+        draft.is_new = true;
+        let names = &mut draft.names;
         // Both are sorted: what most changes leave as it was costs a look each.
-        let mut names = Names::clone(&self.names.load());
-        for one @ (address, name) in before {
-            if after.binary_search(one).is_err() {
-                names.remove(*address, name);
+        for address in before {
+            if after.binary_search(address).is_err() {
+                names.remove(*address, service);
             }
         }
-        for one @ (address, name) in after {
-            if before.binary_search(one).is_err() {
-                names.add(*address, name);
+        for address in after {
+            if before.binary_search(address).is_err() {
+                names.add(*address, service);
             }
         }
-        self.names.store(Arc::new(names));
+    }
+
+    /// Shows what was replaced, all of it at once.
+    pub(crate) fn publish(&self, at: Revision) {
+        let mut draft = self.draft.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::take(&mut draft.is_new) {
+            return;
+        }
+        self.names.store(Arc::new(draft.names.clone()));
         for (_, zones) in &self.zones {
             zones.iter().for_each(|(_, zone)| zone.set_serial(at));
         }
@@ -202,7 +225,7 @@ impl Reverse {
             && prefix.len == prefix.tree.bits()
             && let Some(found) = names.get(&prefix)
         {
-            return Reversed::Names(Arc::clone(found), zone);
+            return Reversed::Services(Arc::clone(found), prefix.address(), zone);
         }
         let Some(zone) = zone else {
             return Reversed::Foreign;
@@ -253,34 +276,38 @@ impl Names {
         }
     }
 
-    fn change(&mut self, address: IpAddr, change: impl FnOnce(&[u8]) -> Vec<u8>) {
-        let old = match address {
+    fn of(&self, address: IpAddr) -> Option<&Arc<[u8]>> {
+        match address {
             IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
             IpAddr::V6(v6) => self.v6.get(&v6.to_bits()),
-        };
-        let new: Arc<[u8]> = change(old.map(|old| &**old).unwrap_or_default()).into();
-        match (address, new.is_empty()) {
-            (IpAddr::V4(v4), false) => drop(self.v4.insert(v4.to_bits(), new)),
+        }
+    }
+
+    fn put(&mut self, address: IpAddr, names: Arc<[u8]>) {
+        match (address, names.is_empty()) {
+            (IpAddr::V4(v4), false) => drop(self.v4.insert(v4.to_bits(), names)),
             (IpAddr::V4(v4), true) => drop(self.v4.remove(&v4.to_bits())),
-            (IpAddr::V6(v6), false) => drop(self.v6.insert(v6.to_bits(), new)),
+            (IpAddr::V6(v6), false) => drop(self.v6.insert(v6.to_bits(), names)),
             (IpAddr::V6(v6), true) => drop(self.v6.remove(&v6.to_bits())),
         }
     }
 
-    fn add(&mut self, address: IpAddr, name: &[u8]) {
-        self.change(address, |old| {
-            if each_name(old).any(|known| known == name) {
-                return old.to_vec();
-            }
-            [old, name].concat()
-        });
+    fn add(&mut self, address: IpAddr, name: &Arc<[u8]>) {
+        let names = match self.of(address) {
+            None => Arc::clone(name),
+            Some(old) if each_name(old).any(|known| known == &**name) => return,
+            Some(old) => [&**old, &**name].concat().into(),
+        };
+        self.put(address, names);
     }
 
     fn remove(&mut self, address: IpAddr, name: &[u8]) {
-        self.change(address, |old| {
-            let kept = each_name(old).filter(|known| *known != name);
-            kept.flatten().copied().collect()
-        });
+        let Some(old) = self.of(address) else {
+            return;
+        };
+        let kept = each_name(old).filter(|known| *known != name);
+        let kept: Vec<u8> = kept.flatten().copied().collect();
+        self.put(address, kept.into());
     }
 }
 
@@ -361,17 +388,25 @@ mod tests {
     use super::*;
     use crate::name::to_wire;
 
+    fn name(dotted: &str) -> Arc<[u8]> {
+        to_wire(dotted).unwrap().into()
+    }
+
+    fn addresses(list: &[&str]) -> Vec<IpAddr> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
     fn table() -> Reverse {
         let reverse = Reverse::new(&DnsConfig::default());
-        let name = |dotted: &str| to_wire(dotted).unwrap().into_boxed_slice();
-        let mut list = vec![
-            ("10.0.1.45".parse().unwrap(), name("a.web.svc")),
-            ("10.0.1.45".parse().unwrap(), name("b.db.svc")),
-            ("54.1.2.3".parse().unwrap(), name("c.web.svc")),
-            ("fd00::1".parse().unwrap(), name("a.web.svc")),
-        ];
-        list.sort();
-        reverse.replace(&Contribution::new(), &list, Revision(2));
+        let mut web = addresses(&["10.0.1.45", "54.1.2.3", "fd00::1"]);
+        web.sort();
+        reverse.replace(&name("web.svc"), &[], &web);
+        reverse.replace(&name("db.svc"), &[], &addresses(&["10.0.1.45"]));
+        assert_eq!(
+            find(&reverse, "45.1.0.10.in-addr.arpa"),
+            "missing in \u{2}10\u{7}in-addr\u{4}arpa\0"
+        );
+        reverse.publish(Revision(2));
         reverse
     }
 
@@ -379,7 +414,7 @@ mod tests {
         let zone = |zone: &Zone| String::from_utf8_lossy(zone.apex()).into_owned();
         match table.find(&to_wire(dotted).unwrap()) {
             Reversed::Foreign => "foreign".to_owned(),
-            Reversed::Names(names, _) => format!("{} names", each_name(&names).count()),
+            Reversed::Services(names, ..) => format!("{} names", each_name(&names).count()),
             Reversed::Empty(at, _) => format!("empty in {}", zone(&at)),
             Reversed::Missing(at) => format!("missing in {}", zone(&at)),
         }
@@ -443,13 +478,12 @@ mod tests {
     #[test]
     fn names_leave_one_by_one() {
         let table = table();
-        let name = to_wire("a.web.svc").unwrap().into_boxed_slice();
-        let one = vec![("10.0.1.45".parse().unwrap(), name)];
-        table.replace(&one, &Contribution::new(), Revision(3));
+        let one = addresses(&["10.0.1.45"]);
+        table.replace(&name("web.svc"), &one, &[]);
+        table.publish(Revision(3));
         assert_eq!(find(&table, "45.1.0.10.in-addr.arpa"), "1 names");
-        let name = to_wire("b.db.svc").unwrap().into_boxed_slice();
-        let one = vec![("10.0.1.45".parse().unwrap(), name)];
-        table.replace(&one, &Contribution::new(), Revision(4));
+        table.replace(&name("db.svc"), &one, &[]);
+        table.publish(Revision(4));
         assert!(find(&table, "45.1.0.10.in-addr.arpa").starts_with("missing"));
         assert!(find(&table, "0.10.in-addr.arpa").starts_with("missing"));
     }

