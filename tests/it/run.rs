@@ -279,6 +279,36 @@ fn a_command_that_ignores_the_signal_is_killed_after_its_grace_with_all_it_start
 }
 
 #[test]
+fn signals_are_passed_on_also_while_a_command_drains_and_has_its_grace() {
+    let server = Server::start();
+    let script = "trap 'echo usr1 >>got' USR1; trap 'echo hup >>got' HUP; trap 'echo term >>got' TERM; \
+                  trap 'exit 5' USR2; echo $$ >pid; while :; do sleep 0.05; done";
+    let mut run = Run::start(
+        &server,
+        &[
+            "--name", "a", "--check", "none", "--drain", "60s", "--grace", "60s", "--", "sh", "-c",
+            script,
+        ],
+    );
+    wait_for_rotation(&server, "a", 1);
+    run.pid();
+    run.signal("TERM");
+    eventually("it is draining", || {
+        let instances = instances(&server, "a");
+        (instances.first()?["mode"] == "Draining").then_some(())
+    });
+    let gets = |signal: &str, got: &str| {
+        run.signal(signal);
+        eventually(got, || (run.read("got") == got).then_some(()));
+    };
+    gets("USR1", "usr1\n");
+    gets("TERM", "usr1\nterm\n");
+    gets("HUP", "usr1\nterm\nhup\n");
+    run.signal("USR2");
+    assert_eq!(run.wait().code(), Some(5), "{}", run.read("err"));
+}
+
+#[test]
 fn what_a_command_leaves_behind_when_it_goes_into_the_background_is_ended() {
     let server = Server::start();
     let script = "sleep 300 >/dev/null 2>&1 & echo $! >pid";

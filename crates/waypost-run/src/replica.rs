@@ -305,11 +305,13 @@ impl Replica {
             "{name} has left the rotation; it is stopped in {:.0} s",
             wait.as_secs_f64()
         ));
+        let target = child.target();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             _ = child.ended() => {}
             _ = at_least(&mut self.stop, Stop::Hurry(Signal::TERM)) => {}
             () = membership.tell_changes() => {}
+            () = forward(&mut self.signals, target) => {}
         }
     }
 
@@ -328,10 +330,12 @@ impl Replica {
     }
 
     async fn wait_or_kill(&mut self, child: &mut Child) -> u8 {
+        let target = child.target();
         let status = tokio::select! {
             status = child.ended() => Some(status),
             () = tokio::time::sleep(self.plan.grace) => None,
             _ = at_least(&mut self.stop, Stop::Kill) => None,
+            () = forward(&mut self.signals, target) => None,
         };
         let status = match status {
             Some(status) => status,

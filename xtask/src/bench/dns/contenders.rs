@@ -12,7 +12,7 @@ use crate::program::{Environment, Failure, Stopwatch, output_of};
 
 pub(super) const SERVER_CORE: &str = "0";
 /// How the names of our threads that answer over UDP begin.
-const WORKER: &str = "dns-udp";
+const WORKER: &str = "waypost-dns-";
 const START_SECONDS: f64 = 30.0;
 
 /// Who is measured.
