@@ -85,6 +85,7 @@ impl World {
         self.run(&Command::CreateNamespace(NamespaceSpec {
             name: NamespaceName::new(name).unwrap(),
             kind,
+            id: None,
             change: NamespaceChange {
                 soa_ttl: Some(soa_ttl),
                 ..NamespaceChange::default()

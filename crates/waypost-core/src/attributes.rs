@@ -19,6 +19,8 @@ pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 1_024;
 /// Most bytes of all keys and values together.
 pub const ATTRIBUTES_BYTES_MAX: usize = 5_000;
 /// Most tags of one object.
+const AWS_TAGS_MAX: usize = 50;
+/// Most tags of an instance or service.
 pub const TAGS_MAX: usize = 64;
 /// Longest tag in bytes.
 pub const TAG_BYTES_MAX: usize = 255;
@@ -39,10 +41,27 @@ impl Attributes {
     pub fn new<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, RegistryError> {
+        Self::bounded(pairs, (ATTRIBUTES_MAX, ATTRIBUTES_BYTES_MAX))
+    }
+
+    /// Checks and takes tags of AWS's kind.
+    ///
+    /// # Errors
+    /// As of [`Attributes::new`], with at most 50 of them and no bound on their bytes together.
+    pub fn tags<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, RegistryError> {
+        Self::bounded(pairs, (AWS_TAGS_MAX, usize::MAX))
+    }
+
+    fn bounded<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+        (most, most_bytes): (usize, usize),
+    ) -> Result<Self, RegistryError> {
         let mut sorted: Vec<(Text, Text)> = Vec::new();
         for (key, value) in pairs {
             check_pair(key.as_ref(), value.as_ref())?;
-            if sorted.len() > ATTRIBUTES_MAX * 2 {
+            if sorted.len() > most * 2 {
                 break;
             }
             sorted.push((text(key.as_ref()), text(value.as_ref())));
@@ -50,20 +69,20 @@ impl Attributes {
         sorted.reverse();
         sorted.sort_by(|left, right| left.0.cmp(&right.0));
         sorted.dedup_by(|later, first| later.0 == first.0);
-        if sorted.len() > ATTRIBUTES_MAX {
+        if sorted.len() > most {
             return Err(RegistryError::TooLarge {
                 field: "attributes".into(),
-                rule: format!("at most {ATTRIBUTES_MAX} attributes"),
+                rule: format!("at most {most} attributes"),
             });
         }
         let bytes: usize = sorted
             .iter()
             .map(|(key, value)| key.len() + value.len())
             .sum();
-        if bytes > ATTRIBUTES_BYTES_MAX {
+        if bytes > most_bytes {
             return Err(RegistryError::TooLarge {
                 field: "attributes".into(),
-                rule: format!("{bytes} bytes of keys and values, at most {ATTRIBUTES_BYTES_MAX}"),
+                rule: format!("{bytes} bytes of keys and values, at most {most_bytes}"),
             });
         }
         Ok(Self(ATTRIBUTES.share(sorted.into())))

@@ -160,6 +160,8 @@ pub struct NamespaceSpec {
     pub name: NamespaceName,
     /// Who can look it up.
     pub kind: NamespaceKind,
+    /// Its id, where the caller must know it before; else one is made.
+    pub id: Option<Text>,
     /// Everything else.
     pub change: NamespaceChange,
     /// The caller's token for idempotent requests.

@@ -270,7 +270,10 @@ impl RegistrationSpec {
     /// # Errors
     /// `Invalid` or `TooLarge` with the field, the value and the rule.
     pub fn validate(&self) -> Result<(), RegistryError> {
-        self.addresses.validate()?;
+        // In AWS Cloud Map an instance may be known by its attributes alone.
+        if self.dialect != Dialect::CloudMap || self.addresses != Addresses::default() {
+            self.addresses.validate()?;
+        }
         validate_ports(&self.ports)?;
         validate_checks(&self.checks)?;
         if self.weight > WEIGHT_MAX {

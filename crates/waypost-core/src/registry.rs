@@ -203,6 +203,37 @@ impl Registry {
         Ok(applied)
     }
 
+    /// Does the same with documents that an adapter keeps beside, in one atomic step. The access is asked about the
+    /// command only: what adapters keep is theirs.
+    ///
+    /// # Errors
+    /// As of [`Registry::apply`]; `Denied` when a note is no document.
+    pub async fn apply_noted(
+        &self,
+        access: &Access,
+        command: Command,
+        notes: Vec<Command>,
+    ) -> Result<Applied, RegistryError> {
+        self.authorize(access, &command)
+            .inspect_err(|_| self.shared.metrics.refused())?;
+        let is_note = |note: &Command| {
+            matches!(
+                note,
+                Command::PutDocument { .. } | Command::RemoveDocument(_)
+            )
+        };
+        if !notes.iter().all(is_note) {
+            return Err(RegistryError::Denied {
+                subject: access.subject().to_string(),
+                verb: Verb::Admin.as_str(),
+                what: "the registry itself".to_owned(),
+            });
+        }
+        let mut all = vec![command];
+        all.extend(notes);
+        self.submit(access, Command::All(all)).await
+    }
+
     /// Returns what the access may see of the latest published state. It never waits.
     pub fn view(&self, access: &Access) -> View {
         View::new(self.shared.snapshot.load_full(), access.clone())

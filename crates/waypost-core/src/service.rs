@@ -51,7 +51,7 @@ pub enum DnsRecordKind {
 pub struct DnsSettings {
     /// How answers are chosen.
     pub routing: RoutingPolicy,
-    /// The records it has.
+    /// The records it has; without any it is not looked up by DNS.
     pub records: Arc<[DnsRecord]>,
 }
 
@@ -73,13 +73,6 @@ impl DnsSettings {
     /// # Errors
     /// `Invalid` with the field, the value and the rule.
     pub fn validate(&self) -> Result<(), RegistryError> {
-        if self.records.is_empty() {
-            return Err(RegistryError::invalid(
-                "dns.records",
-                "[]",
-                "must have at least one record type",
-            ));
-        }
         for (at, record) in self.records.iter().enumerate() {
             if record.ttl_seconds > i32::MAX.unsigned_abs() {
                 return Err(RegistryError::invalid(

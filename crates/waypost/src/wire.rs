@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use waypost_access::{Authenticator, ServerKey};
+use waypost_api_cloudmap::{CloudMapContext, CloudMapMetrics};
 use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
@@ -124,6 +125,13 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     };
     let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
     let rest = rest_context(config, &registry, &authenticator, &dns, &mut metrics);
+    let cloud_map = config.cloudmap.enabled.then(|| CloudMapContext {
+        registry: registry.clone(),
+        snapshots: snapshots.clone(),
+        authenticator: Arc::clone(&authenticator),
+        config: config.cloudmap.clone(),
+        metrics: CloudMapMetrics::register(&mut metrics),
+    });
     let draining = Arc::new(AtomicBool::new(false));
     let ops = ops(
         &registry,
@@ -132,7 +140,12 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         quarantined.len(),
         metrics,
     );
-    let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
+    let mut router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
+    if let Some(cloud_map) = cloud_map {
+        router = router
+            .merge(waypost_api_cloudmap::router(cloud_map))
+            .map_err(failed)?;
+    }
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
     let (stop_writer, stopped) = watch::channel(false);
     let writer = spawn_writer(writer, stopped)?;

@@ -30,9 +30,19 @@ pub(super) fn create(
             what: key.to_string(),
         });
     }
+    if let Some(id) = &spec.id
+        && draft.state().namespace_by_id(id).is_some()
+    {
+        return Err(RegistryError::AlreadyExists {
+            what: format!("namespace {id}"),
+        });
+    }
     draft.require_unchanged(key);
     let context = draft.context();
     let mut namespace = implied_namespace(&spec.name, context.seed, context.at);
+    if let Some(id) = &spec.id {
+        namespace.id = Text::clone(id);
+    }
     namespace.kind = spec.kind;
     namespace.origin = Origin::Explicit;
     namespace.request_id.clone_from(&spec.request_id);

@@ -42,6 +42,7 @@ pub(super) async fn put(rest: &Rest, request: &mut Request) -> Answer {
                 } else {
                     NamespaceKind::Http
                 }),
+                id: None,
                 change: change.clone(),
                 request_id: None,
             }),

@@ -1,0 +1,47 @@
+//! Who calls: a signature, a token, or nobody on an open server.
+
+use waypost_core::Access;
+use waypost_http::RequestHead;
+
+use crate::fault::Fault;
+use crate::state::CloudMap;
+use crate::wire::{DIALECT, UNKNOWN};
+
+/// The caller of a request.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) access: Access,
+    pub(crate) region: String,
+    pub(crate) account: String,
+}
+
+/// Finds out who calls, and for which region.
+pub(crate) fn authenticate(
+    cloud_map: &CloudMap,
+    head: &RequestHead,
+    _body: &[u8],
+    is_read: bool,
+) -> Result<Caller, Fault> {
+    let config = &cloud_map.config;
+    let region = head.header("authorization").and_then(region_of);
+    let access = cloud_map
+        .authenticator
+        .authenticate(head.bearer(), head.peer().ip(), DIALECT, is_read)
+        .map_err(|error| Fault::of(&error, UNKNOWN))?;
+    Ok(Caller {
+        access,
+        region: region.unwrap_or(&config.region).to_owned(),
+        account: config.account.clone(),
+    })
+}
+
+/// Reads the region out of the scope that a signature claims: `KEY/20260101/eu-west-1/servicediscovery/aws4_request`.
+fn region_of(authorization: &str) -> Option<&str> {
+    let (_, rest) = authorization.split_once("Credential=")?;
+    let region = rest.split('/').nth(2)?;
+    let is_region = (1..=32).contains(&region.len())
+        && region
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    is_region.then_some(region)
+}

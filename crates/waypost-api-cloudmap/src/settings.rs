@@ -1,0 +1,59 @@
+//! The `[cloudmap]` section.
+
+use serde::{Deserialize, Serialize};
+
+/// How the AWS Cloud Map API behaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudMapConfig {
+    /// Whether the API is served.
+    pub enabled: bool,
+    /// `strict` refuses what AWS refuses; `lenient` takes what emulators take.
+    pub validation: Validation,
+    /// Which instances DiscoverInstances returns when the request does not say.
+    pub discover_default: DiscoverDefault,
+    /// Days that operations can be looked up.
+    pub operation_days: u32,
+    /// Most operations that can be looked up; the oldest go first.
+    pub operations_max: usize,
+    /// Region in ARNs for callers whose request names none.
+    pub region: String,
+    /// Account in ARNs for callers whose key has none.
+    pub account: String,
+}
+
+/// How inputs are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Validation {
+    /// By AWS's rules.
+    Strict,
+    /// By AWS's rules but for those that emulators leave out.
+    Lenient,
+}
+
+/// Which instances are returned when the request does not say. AWS does not document its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DiscoverDefault {
+    /// Healthy ones.
+    Healthy,
+    /// All of them.
+    All,
+    /// Healthy ones, or all if none is healthy.
+    HealthyOrElseAll,
+}
+
+impl Default for CloudMapConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            validation: Validation::Strict,
+            discover_default: DiscoverDefault::HealthyOrElseAll,
+            operation_days: 7,
+            operations_max: 20_000,
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+        }
+    }
+}
