@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use waypost_core::{Access, Dialect, Grant, Pattern, RegistryError, Verb};
+use waypost_core::{Access, Dialect, Grant, Pattern, RegistryError, Timestamp, Verb};
 
-use crate::config::{AccessConfig, AccessError};
+use crate::config::{AccessConfig, AccessError, AwsKeyConfig};
 use crate::credential::Credential;
 use crate::server_key::ServerKey;
+use crate::sigv4::{Claim, KeySecret, SigV4Error, SignedRequest, SigningKeys};
 
 /// The subject of requests to a server without credentials.
 pub const ANONYMOUS: &str = "anonymous";
@@ -16,11 +17,53 @@ pub const PUBLIC_READER: &str = "public-reader";
 /// The subject of requests with the shared secret.
 pub const SHARED_SECRET: &str = "shared-secret";
 
+/// A key pair of AWS's kind and what it allows.
+#[derive(Clone, Debug)]
+struct AwsKey {
+    id: String,
+    secret: KeySecret,
+    account: String,
+    access: Access,
+}
+
+impl AwsKey {
+    fn of(config: &AwsKeyConfig) -> Self {
+        let access = if config.grants.is_empty() {
+            Access::everything(&config.id, Dialect::Internal, None)
+        } else {
+            let grants = Arc::from(config.grants.as_slice());
+            Access::granted(&config.id, Dialect::Internal, None, grants)
+        };
+        Self {
+            id: config.id.clone(),
+            secret: KeySecret {
+                secret: config.secret.clone(),
+                session_token: config.session_token.clone(),
+            },
+            account: config.account.clone(),
+            access,
+        }
+    }
+}
+
+/// Whoever signed a request.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// What may be done.
+    pub access: Access,
+    /// The account of the key.
+    pub account: String,
+    /// The region that was signed for.
+    pub region: String,
+}
+
 /// Says what a request may do.
 #[derive(Debug)]
 pub struct Authenticator {
     key: ServerKey,
     credentials: Vec<Credential>,
+    aws_keys: Vec<AwsKey>,
+    signing_keys: SigningKeys,
     /// What everybody may do, on a server that is open.
     open: Option<Access>,
     /// What may be done without a token although there are credentials.
@@ -49,7 +92,7 @@ impl Authenticator {
             namespaces: Pattern::any(),
             services: Pattern::any(),
         };
-        let open = credentials.is_empty() && (loopback_listener || config.allow_anonymous);
+        let open = !config.has_credentials() && (loopback_listener || config.allow_anonymous);
         let public = || {
             let grants = Arc::from([read_all]);
             Access::granted(PUBLIC_READER, Dialect::Internal, None, grants)
@@ -58,6 +101,8 @@ impl Authenticator {
             open: open.then(|| Access::everything(ANONYMOUS, Dialect::Internal, None)),
             key: server_key,
             credentials,
+            aws_keys: config.aws_keys.iter().map(AwsKey::of).collect(),
+            signing_keys: SigningKeys::default(),
             public: config.public_reads.then(public),
         })
     }
@@ -92,6 +137,30 @@ impl Authenticator {
             (None, None, _) => return Err(refuse("send the header Authorization: Bearer <token>")),
         };
         Ok(access.of_request(dialect, peer))
+    }
+
+    /// Returns what the signer of a request may do; `service` is the one that must be in the scope.
+    ///
+    /// # Errors
+    /// [`SigV4Error`] with AWS's code and words.
+    pub fn authenticate_signed(
+        &self,
+        request: &SignedRequest<'_>,
+        service: &str,
+        (peer, dialect): (IpAddr, Dialect),
+        now: Timestamp,
+    ) -> Result<Signer, SigV4Error> {
+        let claim = Claim::read(request.headers)?;
+        let known = self.aws_keys.iter().find(|key| key.id == claim.key_id);
+        let secret = known.map(|key| &key.secret);
+        claim.verify(request, (service, secret), now, &self.signing_keys)?;
+        // Only a known key is verified.
+        let key = known.ok_or(SigV4Error::Unknown)?;
+        Ok(Signer {
+            access: key.access.of_request(dialect, peer),
+            account: key.account.clone(),
+            region: claim.region,
+        })
     }
 
     /// Looks at every credential, so that the time does not tell which one was meant.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use waypost_core::Grant;
 
 use crate::secret::Secret;
 
@@ -38,11 +39,60 @@ pub struct AccessConfig {
     /// The one token that allows everything, sent as `Authorization: Bearer <token>`: source 003's
     /// `SERVICE_DISCOVERY_SECRET`. 8 to 1,024 visible ASCII characters that no documentation prints.
     pub shared_secret: Option<Secret>,
+    /// Key pairs of AWS's kind: whoever signs with one may do what its grants say.
+    pub aws_keys: Vec<AwsKeyConfig>,
     /// Whether requests without a token may read although a credential is configured (source 003's clients send
     /// none on their reads).
     pub public_reads: bool,
     /// Whether the server may listen elsewhere than on loopback although no credential is configured.
     pub allow_anonymous: bool,
+}
+
+/// A key pair of AWS's kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsKeyConfig {
+    /// The access key id: 16 to 128 letters, digits and underscores.
+    pub id: String,
+    /// The secret access key: 16 to 128 visible ASCII characters.
+    pub secret: Secret,
+    /// The session token that must be sent beside, for temporary credentials.
+    #[serde(default)]
+    pub session_token: Option<Secret>,
+    /// The account in ARNs: 12 digits.
+    #[serde(default = "default_account")]
+    pub account: String,
+    /// What it allows; without any, everything.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+}
+
+fn default_account() -> String {
+    "000000000000".to_owned()
+}
+
+impl AwsKeyConfig {
+    fn validate(&self) -> Result<(), AccessError> {
+        let refuse = |rule: &str| {
+            Err(AccessError::Key {
+                id: self.id.escape_default().take(40).collect(),
+                rule: rule.to_owned(),
+            })
+        };
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if !(16..=128).contains(&self.id.len()) || !self.id.bytes().all(is_word) {
+            return refuse("id must have 16 to 128 letters, digits and underscores");
+        }
+        let secret = self.secret.expose();
+        let is_visible = secret.bytes().all(|byte| byte.is_ascii_graphic());
+        if !(16..=128).contains(&secret.len()) || !is_visible {
+            return refuse("secret must have 16 to 128 visible ASCII characters");
+        }
+        if self.account.len() != 12 || !self.account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return refuse("account must have 12 digits");
+        }
+        Ok(())
+    }
 }
 
 /// Why a configuration of access is refused.
@@ -51,6 +101,14 @@ pub enum AccessError {
     /// The shared secret could be guessed, or could not be sent.
     #[error("shared_secret {rule}")]
     Secret {
+        /// The rule it breaks; the secret itself is not repeated.
+        rule: String,
+    },
+    /// A key pair breaks a rule.
+    #[error("aws_keys {id}: {rule}")]
+    Key {
+        /// The access key id.
+        id: String,
         /// The rule it breaks; the secret itself is not repeated.
         rule: String,
     },
@@ -67,7 +125,7 @@ pub enum AccessError {
 impl AccessConfig {
     /// Says whether any credential is configured.
     pub fn has_credentials(&self) -> bool {
-        self.shared_secret.is_some()
+        self.shared_secret.is_some() || !self.aws_keys.is_empty()
     }
 
     /// Checks the rule that holds for an address to listen on: anonymous access stays on loopback.
@@ -85,9 +143,21 @@ impl AccessConfig {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`AccessError::Secret`] for a secret that is short, well known, or cannot be sent in a header.
+    /// [`AccessError::Secret`] for a secret that is short, well known, or cannot be sent in a header; [`AccessError::Key`]
+    /// for a key pair that no AWS client could use, or one that is given twice.
     pub fn validate(&self) -> Result<(), AccessError> {
-        self.shared_secret.as_ref().map_or(Ok(()), check_secret)
+        self.shared_secret.as_ref().map_or(Ok(()), check_secret)?;
+        for (at, key) in self.aws_keys.iter().enumerate() {
+            key.validate()?;
+            let mut earlier = self.aws_keys.iter().take(at);
+            if earlier.any(|other| other.id == key.id) {
+                return Err(AccessError::Key {
+                    id: key.id.clone(),
+                    rule: "is given twice".to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,11 +11,12 @@ mod config;
 mod credential;
 mod secret;
 mod server_key;
+pub mod sigv4;
 
 #[cfg(test)]
 mod tests;
 
-pub use authenticator::{ANONYMOUS, Authenticator, PUBLIC_READER, SHARED_SECRET};
-pub use config::{AccessConfig, AccessError};
+pub use authenticator::{ANONYMOUS, Authenticator, PUBLIC_READER, SHARED_SECRET, Signer};
+pub use config::{AccessConfig, AccessError, AwsKeyConfig};
 pub use secret::Secret;
 pub use server_key::{SERVER_KEY_BYTES, ServerKey, ServerKeyError};

@@ -1,11 +1,15 @@
 //! Who calls: a signature, a token, or nobody on an open server.
 
+use waypost_access::sigv4::SignedRequest;
 use waypost_core::Access;
 use waypost_http::RequestHead;
 
 use crate::fault::Fault;
 use crate::state::CloudMap;
 use crate::wire::{DIALECT, UNKNOWN};
+
+/// The name of the service in signatures.
+const SERVICE: &str = "servicediscovery";
 
 /// The caller of a request.
 #[derive(Debug)]
@@ -19,11 +23,18 @@ pub(crate) struct Caller {
 pub(crate) fn authenticate(
     cloud_map: &CloudMap,
     head: &RequestHead,
-    _body: &[u8],
+    body: &[u8],
     is_read: bool,
 ) -> Result<Caller, Fault> {
     let config = &cloud_map.config;
-    let region = head.header("authorization").and_then(region_of);
+    let authorization = head.header("authorization");
+    let is_signed = authorization.is_some_and(|value| value.starts_with("AWS4-"));
+    let needs = cloud_map.authenticator.needs_credentials();
+    if needs && (is_signed || (authorization.is_none() && !is_read)) {
+        return signer(cloud_map, head, body);
+    }
+    // Whoever signs to an open server names a region all the same.
+    let region = authorization.and_then(region_of);
     let access = cloud_map
         .authenticator
         .authenticate(head.bearer(), head.peer().ip(), DIALECT, is_read)
@@ -32,6 +43,27 @@ pub(crate) fn authenticate(
         access,
         region: region.unwrap_or(&config.region).to_owned(),
         account: config.account.clone(),
+    })
+}
+
+fn signer(cloud_map: &CloudMap, head: &RequestHead, body: &[u8]) -> Result<Caller, Fault> {
+    let request = SignedRequest {
+        method: head.method().as_str(),
+        path: head.path(),
+        query: head.raw_query(),
+        headers: head.headers(),
+        body,
+    };
+    let now = cloud_map.registry.clock().wall();
+    let peer = (head.peer().ip(), DIALECT);
+    let signer = cloud_map
+        .authenticator
+        .authenticate_signed(&request, SERVICE, peer, now)
+        .map_err(|error| Fault::bad(error.code(), error.to_string()))?;
+    Ok(Caller {
+        access: signer.access,
+        region: signer.region,
+        account: signer.account,
     })
 }
 
