@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::server::{Server, Setup, eventually, eventually_within, waypost};
 
+mod omnichannel;
 mod rolling;
 
 const NAMESPACE: &str = "secure-api.local";
