@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from .broker import Broker, Message, connect
+from .broker import Broker, Message, TheBroker, broker_answers, connect
 from .discovery import ServiceClient
 from .health import health_router
 
@@ -29,12 +29,12 @@ async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         await services.close()
 
 
-def get_broker(request: Request) -> Broker:
-    return request.state.broker
-
-
 def get_services(request: Request) -> ServiceClient:
-    return request.state.services
+    services: ServiceClient = request.state.services
+    return services
+
+
+Services = Annotated[ServiceClient, Depends(get_services)]
 
 
 class NewMessage(BaseModel):
@@ -49,7 +49,7 @@ class Accepted(BaseModel):
 
 app = FastAPI(title="api", lifespan=lifespan)
 # The worker and the scheduler are no part of this: when they are away, the API still takes messages.
-app.include_router(health_router(redis=lambda request: get_broker(request).check()))
+app.include_router(health_router(redis=broker_answers))
 
 
 @app.exception_handler(httpx.HTTPError)
@@ -62,8 +62,8 @@ async def other_service_failed(_: Request, error: httpx.HTTPError) -> JSONRespon
 @app.post("/messages", status_code=202)
 async def take(
     new: NewMessage,
-    broker: Annotated[Broker, Depends(get_broker)],
-    services: Annotated[ServiceClient, Depends(get_services)],
+    broker: TheBroker,
+    services: Services,
 ) -> Accepted:
     """Sends a message over the stream; one for later goes to the scheduler."""
     message = Message(channel=new.channel, text=new.text)
@@ -76,6 +76,6 @@ async def take(
 
 
 @app.get("/messages/{message_id}")
-async def status(message_id: str, services: Annotated[ServiceClient, Depends(get_services)]) -> dict[str, Any]:
+async def status(message_id: str, services: Services) -> dict[str, Any]:
     """Asks a worker what became of a message."""
     return await services.call_worker("/status", {"message_id": message_id})

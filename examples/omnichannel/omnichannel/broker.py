@@ -4,9 +4,10 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import uuid4
 
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -100,8 +101,22 @@ class Broker:
 async def connect() -> AsyncIterator[Broker]:
     """Opens a broker; a Redis that is away shows up in the checks, not here."""
     url = os.getenv("REDIS_URL", "redis://127.0.0.1:6379")
+    # The older protocol has the same shape of answers with every version of the client.
     redis = Redis.from_url(
         url, decode_responses=True, protocol=2, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=SOCKET_SECONDS
     )
     async with redis:
         yield Broker(redis)
+
+
+def get_broker(request: Request) -> Broker:
+    """Gives the broker that the service opened at its start."""
+    broker: Broker = request.state.broker
+    return broker
+
+
+TheBroker = Annotated[Broker, Depends(get_broker)]
+
+
+async def broker_answers(request: Request) -> bool:
+    return await get_broker(request).check()

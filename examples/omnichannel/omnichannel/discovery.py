@@ -57,4 +57,5 @@ class ServiceClient:
     async def _call(self, url: str, data: dict[str, Any]) -> dict[str, Any]:
         response = await self._client.post(url, json=data)
         response.raise_for_status()
-        return response.json()
+        answer: dict[str, Any] = response.json()
+        return answer

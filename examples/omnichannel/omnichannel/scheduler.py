@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypedDict
+from typing import TypedDict
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from pydantic import BaseModel, Field
 
 from .background import running
-from .broker import Broker, Message, connect
+from .broker import Broker, Message, TheBroker, broker_answers, connect
 from .health import health_router
 
 TICK_SECONDS = 0.25
@@ -32,10 +32,6 @@ async def lifespan(_: FastAPI) -> AsyncIterator[State]:
             yield {"broker": broker, "clock": clock}
 
 
-def get_broker(request: Request) -> Broker:
-    return request.state.broker
-
-
 async def ticks(request: Request) -> bool:
     return not request.state.clock.done()
 
@@ -46,11 +42,11 @@ class Scheduled(BaseModel):
 
 
 app = FastAPI(title="scheduler", lifespan=lifespan)
-app.include_router(health_router(redis=lambda request: get_broker(request).check(), clock=ticks))
+app.include_router(health_router(redis=broker_answers, clock=ticks))
 
 
 @app.post("/schedule", status_code=202)
-async def schedule(scheduled: Scheduled, broker: Annotated[Broker, Depends(get_broker)]) -> dict[str, str]:
+async def schedule(scheduled: Scheduled, broker: TheBroker) -> dict[str, str]:
     message = scheduled.message.model_copy(update={"sent_by": "scheduler"})
     await broker.send_after(message, scheduled.after_seconds)
     return {"message_id": message.id}

@@ -6,13 +6,13 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypedDict
+from typing import TypedDict
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
 from .background import running
-from .broker import Broker, Outcome, connect
+from .broker import Broker, Outcome, TheBroker, broker_answers, connect
 from .health import health_router
 
 log = logging.getLogger("uvicorn.error")
@@ -38,10 +38,6 @@ async def lifespan(_: FastAPI) -> AsyncIterator[State]:
             yield {"broker": broker, "consumer": consumer}
 
 
-def get_broker(request: Request) -> Broker:
-    return request.state.broker
-
-
 async def consumes(request: Request) -> bool:
     return not request.state.consumer.done()
 
@@ -55,11 +51,11 @@ class Answer(Outcome):
 
 
 app = FastAPI(title="worker", lifespan=lifespan)
-app.include_router(health_router(redis=lambda request: get_broker(request).check(), consumer=consumes))
+app.include_router(health_router(redis=broker_answers, consumer=consumes))
 
 
 @app.post("/status")
-async def status(question: Question, broker: Annotated[Broker, Depends(get_broker)]) -> Answer:
+async def status(question: Question, broker: TheBroker) -> Answer:
     outcome = await broker.outcome(question.message_id)
     if outcome is None:
         raise HTTPException(404, "there is no such message")
