@@ -29,6 +29,8 @@ const CLIENTS: usize = 2;
 /// Python starts slowly on a busy machine.
 const RESTART_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Says its pid before anything else, so that the end of the test finds it in any case.
+const STARTS: &str = r#"echo $$ >pid; exec "$0" "$@""#;
 /// Takes a moment for each answer, so that some are under way whenever it is stopped.
 const APP: &str = r#"
 import asyncio
@@ -142,7 +144,8 @@ impl Rolling {
         if let Some(drain) = self.drain {
             arguments.extend(["--drain", drain]);
         }
-        arguments.extend(["--", &self.python, "-m", "uvicorn", "app:app"]);
+        arguments.extend(["--", "sh", "-c", STARTS]);
+        arguments.extend([&self.python, "-m", "uvicorn", "app:app"]);
         arguments.extend(["--host", "{address}", "--port", "{port}", "--no-access-log"]);
         Run::start_in(&self.server, &arguments, folder)
     }
