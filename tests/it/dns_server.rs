@@ -10,7 +10,7 @@ use crate::skips::{peer, skipped};
 
 const WEB: &str = "/v1/namespaces/svc.internal/services/web/instances";
 
-fn question(name: &str) -> Vec<u8> {
+pub(crate) fn question(name: &str) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         bytes.push(u8::try_from(label.len()).unwrap());
