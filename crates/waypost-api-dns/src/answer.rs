@@ -367,6 +367,7 @@ impl Answer<'_, '_> {
     ) -> Result<Next, Full> {
         let mut parts = labels(own);
         let (first, second, third) = (parts.next(), parts.next(), parts.next());
+        let before = self.records.answers();
         let is_there = match (first, second, third) {
             (Some(label), None, _) => match Protocol::of_label(label) {
                 Some(protocol) => service.has_ports(protocol),
@@ -378,7 +379,7 @@ impl Answer<'_, '_> {
                     && matches!(qtype, rtype::SRV | rtype::ANY)
                 {
                     self.srv(asked.pointer().ok_or(Full)?, (service, name), wanted);
-                    if self.records.answers() > 0 {
+                    if self.records.answers() > before || self.records.is_truncated() {
                         return Ok(Next::Done);
                     }
                     self.nobody = service.is_empty();
@@ -476,6 +477,7 @@ impl Answer<'_, '_> {
     ) -> Result<Next, Full> {
         let mut parts = labels(own);
         let (first, second, third) = (parts.next(), parts.next(), parts.next());
+        let before = self.records.answers();
         let is_there = match (first, second, third) {
             (None, ..) => {
                 self.apex(asked, qtype, zone)?;
@@ -493,7 +495,7 @@ impl Answer<'_, '_> {
             }
             _ => false,
         };
-        if self.records.answers() == 0 && !self.records.is_truncated() {
+        if self.records.answers() == before && !self.records.is_truncated() {
             self.negative_if(asked, zone, is_there, guards);
         }
         Ok(Next::Done)
@@ -587,10 +589,11 @@ impl Answer<'_, '_> {
             }
             Reversed::Empty(zone, is_apex) => {
                 self.is_authoritative = true;
+                let before = self.records.answers();
                 if is_apex {
                     self.apex(asked, qtype, &zone)?;
                 }
-                if self.records.answers() == 0 {
+                if self.records.answers() == before {
                     self.negative(asked, &zone);
                 }
             }

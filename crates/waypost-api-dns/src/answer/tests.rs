@@ -361,3 +361,29 @@ fn mutated_questions_get_whole_answers_or_silence() {
         take_apart(&bytes);
     }
 }
+
+#[test]
+fn an_alias_to_nothing_says_that_there_is_nothing() {
+    let mut world = web();
+    for (id, host) in [
+        ("a", "nope.svc.internal"),
+        ("b", "_tcp.svc.internal"),
+        ("c", "10.in-addr.arpa"),
+        ("d", "9.9.9.10.in-addr.arpa"),
+        ("e", "_default._tcp.web.svc.internal"),
+    ] {
+        world.register("db.other.internal", id, host, 5432);
+    }
+    for (id, rcode, zone) in [
+        ("a", Rcode::NXDOMAIN, "svc.internal."),
+        ("b", Rcode::NOERROR, "svc.internal."),
+        ("c", Rcode::NOERROR, "10.in-addr.arpa."),
+        ("d", Rcode::NXDOMAIN, "10.in-addr.arpa."),
+        ("e", Rcode::NOERROR, "svc.internal."),
+    ] {
+        let answered = world.ask(&format!("{id}.db.other.internal"), A);
+        assert_eq!((answered.rcode, answered.answers.len()), (rcode, 1), "{id}");
+        let soa = format!("{zone} 5 IN SOA ");
+        assert!(answered.authority[0].starts_with(&soa), "{answered:?}");
+    }
+}
