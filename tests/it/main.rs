@@ -31,6 +31,8 @@ mod target;
 
 mod causes;
 mod cli;
+mod dns_load;
+mod dns_rotation;
 mod dns_server;
 mod durability;
 mod fixture;
