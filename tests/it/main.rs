@@ -32,6 +32,7 @@ mod target;
 mod causes;
 mod cli;
 mod dns_load;
+mod dns_probes;
 mod dns_rotation;
 mod dns_server;
 mod durability;
