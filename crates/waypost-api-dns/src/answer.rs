@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use waypost_core::is_srv_label;
+
 use crate::name::{Name, labels, split_label};
 use crate::question::{
     CLASS_IN, Edns, HEADER_BYTES, Message, Question, option, rcode, read, rtype,
@@ -581,29 +583,51 @@ impl Answer<'_, '_> {
                 self.is_authoritative = true;
                 if matches!(qtype, rtype::PTR | rtype::ANY) {
                     let owner = asked.pointer().ok_or(Full)?;
-                    let ttl = self.context.config.ttl_seconds;
+                    let config = self.context.config;
+                    let ttl = config.ttl_seconds.min(config.ttl_seconds_max);
                     each_name(&names).for_each(|name| self.records.ptr(owner, ttl, name));
                 } else if let Some(zone) = zone {
-                    self.negative(asked, &zone);
+                    // A network of one address is a zone of one name.
+                    let is_apex = asked.name.wire() == zone.apex();
+                    self.reverse_zone(asked, qtype, &zone, is_apex)?;
                 }
             }
             Reversed::Empty(zone, is_apex) => {
                 self.is_authoritative = true;
-                let before = self.records.answers();
-                if is_apex {
-                    self.apex(asked, qtype, &zone)?;
-                }
-                if self.records.answers() == before {
-                    self.negative(asked, &zone);
-                }
+                self.reverse_zone(asked, qtype, &zone, is_apex)?;
             }
             Reversed::Missing(zone) => {
                 self.is_authoritative = true;
-                self.code = rcode::NAME_ERROR;
-                self.negative(asked, &zone);
+                let before = self.records.answers();
+                if asked.name.wire().strip_prefix(NAME_SERVER) == Some(zone.apex()) {
+                    self.name_server(asked, qtype, &zone)?;
+                } else {
+                    self.code = rcode::NAME_ERROR;
+                }
+                if self.records.answers() == before && !self.records.is_truncated() {
+                    self.negative(asked, &zone);
+                }
             }
         }
         Ok(Some(Next::Done))
+    }
+
+    /// Answers for a name of a zone of addresses that has no names of instances of that type.
+    fn reverse_zone(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        zone: &Zone,
+        is_apex: bool,
+    ) -> Result<(), Full> {
+        let before = self.records.answers();
+        if is_apex {
+            self.apex(asked, qtype, zone)?;
+        }
+        if self.records.answers() == before && !self.records.is_truncated() {
+            self.negative(asked, zone);
+        }
+        Ok(())
     }
 
     /// Says that there is nothing of that type, or no such name.
@@ -693,7 +717,8 @@ fn kinds_of(qtype: u16) -> u8 {
 fn named_port<'a>(service: &Service, port: &'a [u8], protocol: &[u8]) -> Option<PortOf<'a>> {
     let protocol = Protocol::of_label(protocol)?;
     let name = port.strip_prefix(b"_")?;
-    if !service.has_ports(protocol) {
+    let is_name = std::str::from_utf8(name).is_ok_and(is_srv_label);
+    if !is_name || !service.has_ports(protocol) {
         return None;
     }
     let wanted = PortOf::Named(name, protocol);

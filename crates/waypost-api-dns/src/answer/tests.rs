@@ -387,3 +387,44 @@ fn an_alias_to_nothing_says_that_there_is_nothing() {
         assert!(answered.authority[0].starts_with(&soa), "{answered:?}");
     }
 }
+
+#[test]
+fn zones_of_addresses_have_their_name_server_and_apex_also_where_an_instance_is() {
+    let config = DnsConfig {
+        reverse: vec![
+            "10.0.0.0/8".parse().unwrap(),
+            "192.0.2.1/32".parse().unwrap(),
+        ],
+        ttl_seconds: 100,
+        ttl_seconds_max: 50,
+        ..DnsConfig::default()
+    };
+    let mut world = World::with(config);
+    world.register("web.svc.internal", "a", "192.0.2.1", 80);
+    let server = world.ask("waypost-ns.10.in-addr.arpa", A);
+    assert_eq!(
+        server.answers,
+        ["waypost-ns.10.in-addr.arpa. 50 IN A 127.0.0.9"]
+    );
+    let nothing = world.ask("waypost-ns.10.in-addr.arpa", rtype::TXT);
+    assert_eq!(
+        (nothing.rcode, nothing.authority.len()),
+        (Rcode::NOERROR, 1)
+    );
+    let apex = "1.2.0.192.in-addr.arpa";
+    assert_eq!(world.ask(apex, rtype::SOA).answers.len(), 1);
+    // No time to live is above the maximum.
+    let names = world.ask(apex, rtype::PTR).answers;
+    assert_eq!(names, [format!("{apex}. 50 IN PTR a.web.svc.internal.")]);
+}
+
+#[test]
+fn a_port_whose_name_is_no_label_has_no_name() {
+    let mut world = World::new();
+    let spec = with_ports("10.0.0.1", &[("http", 80, "http"), ("_odd", 81, "http")]);
+    world.register_spec("web.svc.internal", "a", spec);
+    let good = world.ask("_http._tcp.web.svc.internal", rtype::SRV);
+    assert_eq!(good.answers.len(), 1);
+    let odd = world.ask("__odd._tcp.web.svc.internal", rtype::SRV);
+    assert_eq!((odd.rcode, odd.answers.len()), (Rcode::NXDOMAIN, 0));
+}
