@@ -1,3 +1,11 @@
+mod flood;
+mod message;
+mod oracle;
+mod picks;
+mod random;
+mod reading;
+mod reversed;
+
 use domain::base::iana::Rcode;
 use waypost_core::{DnsRecordKind, Mode, NamespaceKind, RoutingPolicy, ServiceChange};
 
@@ -302,64 +310,6 @@ fn attributes_are_texts_and_the_serial_rises_with_every_change() {
             ..ServiceChange::default()
         },
     );
-}
-
-/// Any bytes get silence or a whole message with the same id that the oracle can read, within its limit.
-#[test]
-fn mutated_questions_get_whole_answers_or_silence() {
-    let mut world = web();
-    world.register("db.other.internal", "x", "web.svc.internal", 5432);
-    world.register("loop.other.internal", "a", "a.loop.other.internal", 1);
-    for number in 0..200 {
-        world.register(
-            "many.svc.internal",
-            &format!("i:{number}"),
-            &format!("10.0.2.{number}"),
-            80,
-        );
-    }
-    let names = [
-        "web.svc.internal",
-        "many.svc.internal",
-        "_many._tcp.svc.internal",
-        "x.db.other.internal",
-        "a.loop.other.internal",
-        "nope.svc.internal",
-        "svc.internal",
-        "1.2.0.10.in-addr.arpa",
-        "0.10.in-addr.arpa",
-    ];
-    let mut chance = crate::chance::Chance::new(42);
-    for _ in 0..100_000 {
-        let random = chance.next();
-        let pick =
-            |shift: u32, len: usize| usize::try_from((random >> shift) & 0xffff).unwrap() % len;
-        let qtype = [1, 2, 5, 6, 12, 16, 28, 33, 41, 252, 255, 65_280][pick(0, 12)];
-        let payload = [None, Some(0), Some(1_232), Some(65_535)][pick(4, 4)];
-        let mut query = question(names[pick(8, names.len())], qtype, payload);
-        for _ in 0..pick(24, 4) {
-            let random = chance.next().to_be_bytes();
-            let at = usize::from(u16::from_be_bytes([random[0], random[1]])) % query.len();
-            match random[2] % 3 {
-                0 => query[at] = random[3],
-                1 => query.truncate(at.max(1)),
-                _ => query.insert(at, random[3]),
-            }
-        }
-        let transport = if random & 1 == 0 {
-            Transport::Udp
-        } else {
-            Transport::Tcp
-        };
-        let bytes = world.bytes(&query, transport, random);
-        if bytes.is_empty() {
-            continue;
-        }
-        assert_eq!(bytes[..2], query[..2]);
-        assert!(bytes[2] & 0x80 != 0);
-        assert!(transport == Transport::Tcp || bytes.len() <= 1_232);
-        take_apart(&bytes);
-    }
 }
 
 #[test]
