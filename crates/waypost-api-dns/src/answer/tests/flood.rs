@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use domain::base::Message;
 
 use super::message::parts;
-use super::oracle::Asked;
 use super::picks::{Pick, config};
 use crate::chance::Chance;
 use crate::testing::{World, long_forms, skipped};
@@ -14,6 +13,9 @@ use crate::{Context, Transport, answer};
 const THREADS: u64 = 2;
 const PACKETS: u64 = 20_000;
 const PACKETS_LONG: u64 = 10_000_000;
+
+/// How the name of the crowd is picked: by kind, namespace and service.
+const CROWD: (u8, u8, u8) = (0, 3, 9);
 
 /// What became of the packets.
 #[derive(Debug, Default)]
@@ -96,7 +98,7 @@ fn flood_worlds(thread: u64, packets: u64) -> Counts {
 /// A world of random contents, and a service that is too large for any datagram.
 fn world(at: u8, chance: &mut Chance) -> World {
     let mut world = World::with(config(at));
-    for _ in 0..100 {
+    for _ in 0..400 {
         // What the registry refuses changes nothing.
         drop(world.try_run(&pick(chance).command()));
     }
@@ -130,9 +132,12 @@ fn packet(chance: &mut Chance) -> Vec<u8> {
         let len = below(chance, 300);
         return (0..len).map(|_| chance.next().to_be_bytes()[0]).collect();
     }
-    let asked: Asked = pick(chance).asked();
-    let mut packet = asked.bytes();
-    for _ in 0..below(chance, 5) {
+    let mut pick = pick(chance);
+    if below(chance, 4) == 0 {
+        (pick.kind, pick.a, pick.b) = CROWD;
+    }
+    let mut packet = pick.asked().bytes();
+    for _ in 0..below(chance, 6).saturating_sub(2) {
         let [kind, value, ..] = chance.next().to_be_bytes();
         let at = below(chance, packet.len());
         match kind % 6 {
