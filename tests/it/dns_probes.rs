@@ -148,10 +148,14 @@ fn failures(server: &str, address: SocketAddr, items: &[Item]) -> Vec<String> {
 
 fn try_probe(probe: &Probe, address: SocketAddr) -> Result<(), String> {
     let (ask, expect) = (&probe.ask, &probe.expect);
-    let bytes = ask.bytes();
+    let mut bytes = ask.bytes();
     let (mut firsts, mut seen) = (BTreeSet::new(), BTreeSet::new());
-    for _ in 0..ask.repeat {
-        let answered = match ask.send(address) {
+    for round in 0..ask.repeat {
+        if ask.repeat > 1 {
+            // As of different clients: some servers rotate by the id.
+            bytes[1] = u8::try_from(round).unwrap();
+        }
+        let answered = match ask.send(address, &bytes) {
             None if expect.silence => return Ok(()),
             None => return Err("silence".to_owned()),
             Some(_) if expect.silence => {

@@ -81,13 +81,12 @@ impl Ask {
     }
 
     /// Asks, and gives what came; nothing when two questions after this one were answered and it was not.
-    pub(super) fn send(&self, server: SocketAddr) -> Option<Vec<u8>> {
-        let bytes = self.bytes();
+    pub(super) fn send(&self, server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.over {
-            Over::Tcp => Some(over_tcp(server, &bytes)),
+            Over::Tcp => Some(over_tcp(server, bytes)),
             Over::Udp => {
                 let from = self.from.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-                over_udp(server, from, &bytes)
+                over_udp(server, from, bytes)
             }
         }
     }

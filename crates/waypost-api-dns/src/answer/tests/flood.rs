@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use domain::base::Message;
 
 use super::message::parts;
-use super::picks::{Pick, config};
+use super::picks::{NAMESPACES, Pick, SERVICES, config};
 use crate::chance::Chance;
 use crate::testing::{World, long_forms, skipped};
 use crate::{Context, Transport, answer};
@@ -13,9 +13,6 @@ use crate::{Context, Transport, answer};
 const THREADS: u64 = 2;
 const PACKETS: u64 = 20_000;
 const PACKETS_LONG: u64 = 10_000_000;
-
-/// How the name of the crowd is picked: by kind, namespace and service.
-const CROWD: (u8, u8, u8) = (0, 3, 9);
 
 /// What became of the packets.
 #[derive(Debug, Default)]
@@ -126,6 +123,11 @@ fn below(chance: &mut Chance, most: usize) -> usize {
     crate::service::below(chance.next(), most)
 }
 
+fn place(list: &[&str], name: &str) -> u8 {
+    let at = list.iter().position(|other| *other == name).unwrap();
+    u8::try_from(at).unwrap()
+}
+
 /// A random packet, a good question, or one that was good.
 fn packet(chance: &mut Chance) -> Vec<u8> {
     if below(chance, 8) == 0 {
@@ -134,7 +136,8 @@ fn packet(chance: &mut Chance) -> Vec<u8> {
     }
     let mut pick = pick(chance);
     if below(chance, 4) == 0 {
-        (pick.kind, pick.a, pick.b) = CROWD;
+        // The name of the crowd.
+        (pick.kind, pick.a, pick.b) = (0, place(&NAMESPACES, "x.test"), place(&SERVICES, "crowd"));
     }
     let mut packet = pick.asked().bytes();
     for _ in 0..below(chance, 6).saturating_sub(2) {

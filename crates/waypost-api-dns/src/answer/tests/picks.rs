@@ -14,15 +14,20 @@ use super::oracle::{Asked, AskedEdns};
 use super::reversed::reversed;
 use crate::DnsConfig;
 
-const NAMESPACES: [&str; 6] = [
+/// What stands here several times is chosen more often: some services have many instances, others are rarely there.
+pub(super) const NAMESPACES: [&str; 8] = [
+    "a.test",
+    "a.test",
     "a.test",
     "b.a.test",
-    "d.c.b.a.test",
     "x.test",
+    "d.c.b.a.test",
     "h.test",
     "web.x.test",
 ];
-const SERVICES: [&str; 10] = [
+pub(super) const SERVICES: [&str; 12] = [
+    "web",
+    "web",
     "web",
     "db",
     "b",
@@ -34,10 +39,16 @@ const SERVICES: [&str; 10] = [
     "_odd",
     "crowd",
 ];
-const IDS: [&str; 8] = [
+const IDS: [&str; 14] = [
     "a",
     "B",
+    "c",
+    "d",
     "e",
+    "f",
+    "g",
+    "h",
+    "k",
     "i:1",
     "_x",
     "y",
@@ -127,7 +138,7 @@ impl Pick {
     }
 
     pub(super) fn command(self) -> Command {
-        match self.kind % 16 {
+        match self.kind % 24 {
             0 => self.namespace(),
             1 => Command::DeleteNamespace(NamespaceName::new(of(&NAMESPACES, self.a)).unwrap()),
             2 => Command::DeleteService(self.service()),

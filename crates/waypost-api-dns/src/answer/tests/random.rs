@@ -176,7 +176,7 @@ fn is_part(some: &[Plain], all: &[Plain]) -> bool {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if long_forms() { 20_000 } else { 200 },
+        cases: if long_forms() { 20_000 } else { 300 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -184,7 +184,7 @@ proptest! {
     #[test]
     fn answers_are_what_the_oracle_builds_from_the_registry(
         at in any::<u8>(),
-        rounds in vec((vec(pick(), 1..40), vec(pick(), 8)), 1..4),
+        rounds in vec((vec(pick(), 1..60), vec(pick(), 8)), 1..4),
     ) {
         let mut world = World::with(config(at));
         for (changes, questions) in rounds {
