@@ -1,6 +1,7 @@
 //! A service as DNS shows it, compiled when the registry changes: what its name, and the names below it, answer.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ const HAS_V6: u8 = 2;
 const BY_NAME: u8 = 4;
 const HAS_PORT: u8 = 8;
 const UDP: u8 = 16;
+/// An earlier one of the rotation has the same target in SRV records: another owner's, or at the same host name.
+const TWIN: u8 = 32;
 
 /// Running sums of weights, one for each list that is chosen from.
 #[derive(Debug, Default)]
@@ -160,6 +163,7 @@ impl Service {
         let (served, others) = members.split_at_mut(rotation_len);
         served.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
         others.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
+        mark_twins(served, &text);
         let weights = (routing == Routing::Weighted).then(|| {
             Box::new(Weights {
                 v4: sums(v4.iter().map(|(_, weight)| *weight)),
@@ -290,6 +294,20 @@ impl Service {
                 count: len.min(1),
             },
         }
+    }
+
+    /// Says whether an earlier one of the rotation has the very SRV record of this one.
+    pub(crate) fn is_repeated(&self, member: &Member, wanted: PortOf<'_>) -> bool {
+        let is_same = |other: &Member| {
+            other.weight == member.weight
+                && other.port(wanted) == member.port(wanted)
+                && have_one_target(other, member, &self.text)
+        };
+        let rotation = self.rotation().iter();
+        member.flags & TWIN != 0
+            && rotation
+                .take_while(|other| !std::ptr::eq(*other, member))
+                .any(is_same)
     }
 
     /// Returns the attributes of the service itself.
@@ -438,6 +456,31 @@ impl Compiler {
         let v6 = addresses.ipv6.map(|v6| (v6.octets(), weight));
         self.v4.extend(v4);
         self.v6.extend(v6);
+    }
+}
+
+/// Marks members whose target an earlier one has too: few, so that answers need to look at those alone.
+fn mark_twins(served: &mut [Member], text: &[u8]) {
+    let mut hosts = HashSet::new();
+    let mut last: &[u8] = &[];
+    for member in served {
+        let label = member.label(text);
+        let is_twin = match member.hostname(text) {
+            Some(host) => !hosts.insert(host.to_ascii_lowercase()),
+            None => last.eq_ignore_ascii_case(label),
+        };
+        last = label;
+        if is_twin {
+            member.flags |= TWIN;
+        }
+    }
+}
+
+fn have_one_target(one: &Member, other: &Member, text: &[u8]) -> bool {
+    match (one.hostname(text), other.hostname(text)) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (None, None) => one.label(text).eq_ignore_ascii_case(other.label(text)),
+        _ => false,
     }
 }
 

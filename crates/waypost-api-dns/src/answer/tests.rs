@@ -378,3 +378,28 @@ fn a_port_whose_name_is_no_label_has_no_name() {
     let odd = world.ask("__odd._tcp.web.svc.internal", rtype::SRV);
     assert_eq!((odd.rcode, odd.answers.len()), (Rcode::NXDOMAIN, 0));
 }
+
+#[test]
+fn an_instance_that_several_owners_keep_is_one_record() {
+    let mut world = World::new();
+    for (id, host, owner) in [
+        ("a", "10.0.0.1", ""),
+        ("a", "10.0.0.1", "node/1"),
+        ("b", "db.example.org", ""),
+        ("c", "DB.example.org", ""),
+        ("d", "10.0.0.2", ""),
+    ] {
+        world.run(&waypost_core::Command::Register {
+            service: crate::testing::key("web.svc.internal"),
+            id: waypost_core::InstanceId::new(id).unwrap(),
+            owner: Some(waypost_core::Owner::new(owner).unwrap()),
+            spec: std::sync::Arc::new(with_ports(host, &[("http", 80, "http")])),
+            defaults: ServiceChange::default(),
+        });
+    }
+    for name in ["web.svc.internal", "_http._tcp.web.svc.internal"] {
+        let answered = world.ask(name, rtype::SRV);
+        assert_eq!(answered.answers.len(), 3, "{answered:?}");
+    }
+    assert_eq!(world.ask("web.svc.internal", A).answers.len(), 2);
+}

@@ -9,8 +9,11 @@ use waypost_core::{
     transport_label,
 };
 
-use super::message::Rec;
+use super::message::{Plain, Rec};
 use super::oracle::{Model, Oracle, There, address, dotted, name, wire_of};
+
+/// An SRV record with the addresses of its target.
+type Glue = (Plain, Option<Rec>, Option<Rec>);
 
 /// A service as it is registered.
 pub(super) struct Reading<'o, 'a> {
@@ -210,7 +213,7 @@ impl<'o, 'a> Reading<'o, 'a> {
             return;
         };
         let mut pool = Vec::new();
-        let mut glue = Vec::new();
+        let mut glue: Vec<Glue> = Vec::new();
         for instance in &self.rotation {
             let Some(port) = port(instance) else { continue };
             let own = self.own_wire(instance);
@@ -225,7 +228,13 @@ impl<'o, 'a> Reading<'o, 'a> {
             let a = v4(instance).map(|ip| address(&target, self.any_ttl(DnsRecordKind::A), ip));
             let aaaa =
                 v6(instance).map(|ip| address(&target, self.any_ttl(DnsRecordKind::Aaaa), ip));
-            glue.push((rec.plain(), a, aaaa));
+            // Several owners may keep one and the same instance: one record, unless one is chosen by weight.
+            let plain = rec.plain();
+            let is_there = glue.iter().any(|(other, ..)| *other == plain);
+            if is_there && self.most() > 1 {
+                continue;
+            }
+            glue.push((plain, a, aaaa));
             pool.push((instance.weight(), rec));
         }
         // Whoever has no such port passes its turn on, whatever the next one weighs.
@@ -237,7 +246,13 @@ impl<'o, 'a> Reading<'o, 'a> {
         let chosen = self.oracle.choose(pool, self.most());
         for rec in &chosen {
             let plain = rec.plain();
-            let at = glue.iter().position(|(other, ..)| *other == plain).unwrap();
+            let same = |(other, ..): &Glue| *other == plain;
+            let came = |(_, a, aaaa): &Glue| {
+                let mut both = a.iter().chain(aaaa);
+                both.all(|rec| self.oracle.came.additional.contains(&rec.plain()))
+            };
+            let at = glue.iter().position(|it| same(it) && came(it));
+            let at = at.or_else(|| glue.iter().position(same)).unwrap();
             let (_, a, aaaa) = glue.remove(at);
             model.additional.extend(a.into_iter().chain(aaaa));
         }
