@@ -162,6 +162,17 @@ fn routing_policies_limit_and_weigh_answers() {
             "weight 0 gets nothing"
         );
     }
+    for (id, weight) in [("i0", 0), ("i3", 3), ("i5", 1)] {
+        world.mode("web.svc.internal", id, Mode::Active, Some(weight));
+    }
+    let mut counts = std::collections::BTreeMap::new();
+    for at in 0..64_u64 {
+        let answered = world.ask_with(&query, Transport::Udp, at << 58);
+        let address = addresses(&answered.answers).remove(0);
+        *counts.entry(address).or_insert(0) += 1;
+    }
+    let expected = [("10.0.0.3", 48), ("10.0.0.5", 16)];
+    assert_eq!(counts, expected.map(|(ip, n)| (ip.to_owned(), n)).into());
 }
 
 #[test]

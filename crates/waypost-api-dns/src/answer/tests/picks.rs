@@ -55,6 +55,15 @@ const IDS: [&str; 14] = [
     "z-1",
     "0123456789012345678901234567890123456789012345678901234567890123",
 ];
+/// Namespaces that come and go: services have the names of the last ones, and nobody registers in those.
+const COMING: [&str; 6] = [
+    "a.test",
+    "b.a.test",
+    "h.test",
+    "web.a.test",
+    "c.b.a.test",
+    "e.web.x.test",
+];
 const ADDRESSES: [&str; 9] = [
     "10.0.0.1",
     "10.0.0.2",
@@ -139,8 +148,8 @@ impl Pick {
 
     pub(super) fn command(self) -> Command {
         match self.kind % 24 {
-            0 => self.namespace(),
-            1 => Command::DeleteNamespace(NamespaceName::new(of(&NAMESPACES, self.a)).unwrap()),
+            0 | 10 => self.namespace(),
+            1 | 11 => Command::DeleteNamespace(self.coming()),
             2 => Command::DeleteService(self.service()),
             3 => Command::Deregister {
                 service: self.service(),
@@ -151,24 +160,44 @@ impl Pick {
             5 | 6 => self.settings(),
             7 | 8 => self.report(),
             9 => Command::UpdateNamespace {
-                name: NamespaceName::new(of(&NAMESPACES, self.a)).unwrap(),
+                name: self.coming(),
                 change: NamespaceChange {
                     soa_ttl: Some(self.bit(0).then_some(u32::from(self.b))),
                     ..NamespaceChange::default()
                 },
             },
-            _ => Command::Register {
-                service: self.service(),
-                id: self.id(),
-                owner: self.owner(),
-                spec: Arc::new(self.spec()),
-                defaults: ServiceChange::default(),
-            },
+            12 => Command::All(
+                (0..12)
+                    .map(|c| {
+                        Self {
+                            c,
+                            d: self.d.wrapping_add(c),
+                            ..self
+                        }
+                        .register()
+                    })
+                    .collect(),
+            ),
+            _ => self.register(),
         }
     }
 
+    fn register(self) -> Command {
+        Command::Register {
+            service: self.service(),
+            id: self.id(),
+            owner: self.owner(),
+            spec: Arc::new(self.spec()),
+            defaults: ServiceChange::default(),
+        }
+    }
+
+    fn coming(self) -> NamespaceName {
+        NamespaceName::new(of(&COMING, self.a)).unwrap()
+    }
+
     fn namespace(self) -> Command {
-        let name = of(&NAMESPACES, self.a);
+        let name = of(&COMING, self.a);
         let kind = match name {
             "h.test" => NamespaceKind::Http,
             _ if self.bit(3) => NamespaceKind::PublicDns,
