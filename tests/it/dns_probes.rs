@@ -109,11 +109,11 @@ fn bind_answers_every_probe_as_the_book_says_but_where_it_names_a_difference() {
 }
 
 fn against(name: &str, kind: Kind, variable: &str, test: &str) {
-    let program = match peer(variable) {
-        Ok(program) => program,
+    let started = peer(variable).and_then(|program| Reference::start(kind, &program));
+    let server = match started {
+        Ok(server) => server,
         Err(why) => return skipped(&format!("dns_probes::{test}"), &why),
     };
-    let server = Reference::start(kind, &program);
     let failures = failures(name, server.address, &book().item);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -50,17 +50,18 @@ fn log(folder: &Path) -> String {
 }
 
 impl Reference {
-    pub(super) fn start(kind: Kind, program: &Path) -> Self {
+    /// Starts it; the error is a reason to skip.
+    pub(super) fn start(kind: Kind, program: &Path) -> Result<Self, String> {
         for _ in 0..TRIES {
-            if let Some(running) = Self::try_start(kind, program) {
-                return running;
+            if let Some(running) = Self::try_start(kind, program)? {
+                return Ok(running);
             }
         }
         panic!("{kind:?} found no port in {TRIES} tries");
     }
 
     /// Starts it on a port that was free a moment ago; nothing when it did not get it.
-    fn try_start(kind: Kind, program: &Path) -> Option<Self> {
+    fn try_start(kind: Kind, program: &Path) -> Result<Option<Self>, String> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let token = format!("{}-{port}-{:?}", std::process::id(), Instant::now());
@@ -93,16 +94,21 @@ impl Reference {
             address: (Ipv4Addr::LOCALHOST, port).into(),
             folder,
         };
-        let is_up = eventually_within(START_PATIENCE, "the reference server answers", || {
-            if running.child.try_wait().unwrap().is_some() {
-                let said = log(running.folder.path());
-                assert!(said.contains("in use"), "{kind:?} ended and said:\n{said}");
-                return Some(false);
+        let state = eventually_within(START_PATIENCE, "the reference server answers", || {
+            let is_over = running.child.try_wait().unwrap().is_some();
+            let said = log(running.folder.path());
+            if said.contains("in use") || said.contains("unable to listen") {
+                return Some(Ok(false));
             }
+            if is_over && said.contains("permission denied") {
+                // Some systems fence their packages' servers off from folders like ours.
+                return Some(Err(format!("{kind:?} may not read its folder here")));
+            }
+            assert!(!is_over, "{kind:?} ended and said:\n{said}");
             let answers = running.is_ours(&token) && running.has_every_zone(&names);
-            answers.then_some(true)
+            answers.then_some(Ok(true))
         });
-        is_up.then_some(running)
+        Ok(state?.then_some(running))
     }
 
     fn is_ours(&self, token: &str) -> bool {

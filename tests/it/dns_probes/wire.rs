@@ -17,7 +17,7 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// The ids of the probe and of the questions after it.
 const ID: [u8; 2] = [0x12, 0x34];
 const SENTINEL: u8 = 0xf0;
-const SENTINELS: u8 = 2;
+const SENTINELS: u8 = 3;
 
 /// Names as they are on the wire.
 pub(super) fn name(dotted: &str) -> Vec<u8> {
@@ -80,7 +80,7 @@ impl Ask {
         bytes
     }
 
-    /// Asks, and gives what came; nothing when two questions after this one were answered and it was not.
+    /// Asks, and gives what came; nothing when three questions after it were answered and it was not.
     pub(super) fn send(&self, server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.over {
             Over::Tcp => Some(over_tcp(server, bytes)),
