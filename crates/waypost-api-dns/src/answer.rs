@@ -217,7 +217,11 @@ impl Answer<'_, '_> {
             name: question.name,
             at: HEADER_BYTES,
         };
+        let mut seen = [0; ALIASES_MAX + 1];
         for depth in 0..=ALIASES_MAX {
+            if let Some(at) = seen.get_mut(depth) {
+                *at = asked.at;
+            }
             let next = match self.place(&asked, question.qtype, guards) {
                 Ok(None) if depth == 0 => {
                     self.code = rcode::REFUSED;
@@ -233,7 +237,14 @@ impl Answer<'_, '_> {
             };
             match next {
                 Next::Done => return,
-                Next::Follow(name, at) => asked = Asked { name, at },
+                Next::Follow(name, at) => {
+                    // A loop: a second alias of a name, or the same record twice, would be no answer at all.
+                    let mut earlier = seen.iter().take(depth + 1);
+                    if earlier.any(|earlier| self.records.has_name_at(*earlier, name.wire())) {
+                        return;
+                    }
+                    asked = Asked { name, at };
+                }
             }
         }
     }

@@ -95,6 +95,11 @@ impl<'a> Records<'a> {
         Ok(self.reply.len() - host.len())
     }
 
+    /// Says whether the uncompressed name that stands at `at` is this one, which is in lower case.
+    pub(crate) fn has_name_at(&self, at: usize, wire: &[u8]) -> bool {
+        self.reply.has_at(at, wire)
+    }
+
     /// Adds a name of an address.
     pub(crate) fn ptr(&mut self, owner: Pointer, ttl: u32, name: &[u8]) {
         if !self.is_truncated {

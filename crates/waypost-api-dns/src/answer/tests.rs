@@ -195,11 +195,26 @@ fn an_instance_known_by_name_is_an_alias_that_is_followed_inside_our_zones() {
             .any(|line| line.ends_with("SRV 1 1 5432 db.example.org")),
         "{srv:?}"
     );
-    world.register("loop.other.internal", "a", "a.loop.other.internal", 1);
-    assert_eq!(
-        world.ask("a.loop.other.internal", A).answers.len(),
-        ALIASES_MAX + 1
-    );
+    for (id, host) in [
+        ("a", "A.loop.other.internal"),
+        ("b", "c.loop.other.internal"),
+        ("c", "b.loop.other.internal"),
+    ] {
+        world.register("loop.other.internal", id, host, 1);
+    }
+    for (id, aliases) in [("a", 1), ("b", 2)] {
+        let looped = world.ask(&format!("{id}.loop.other.internal"), A);
+        assert_eq!(
+            (looped.rcode, looped.answers.len()),
+            (Rcode::NOERROR, aliases)
+        );
+    }
+    for number in 0..20 {
+        let host = format!("n{}.chain.other.internal", number + 1);
+        world.register("chain.other.internal", &format!("n{number}"), &host, 1);
+    }
+    let chain = world.ask("n0.chain.other.internal", A);
+    assert_eq!(chain.answers.len(), ALIASES_MAX + 1);
 }
 
 #[test]

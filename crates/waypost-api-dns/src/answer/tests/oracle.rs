@@ -133,9 +133,12 @@ impl<'a> Oracle<'a> {
             return model;
         }
         let mut wire = asked.wire.clone();
-        // Nine names: the one asked for and eight that aliases lead to.
+        // Nine names: the one asked for and eight that aliases lead to, none of them twice.
+        let mut seen = Vec::new();
         for depth in 0..9 {
+            seen.push(labels(&wire));
             match self.one(&wire, asked.qtype, &mut model) {
+                Some(next) if seen.contains(&labels(&next)) => return model,
                 Some(next) => wire = next,
                 None if depth == 0 && !model.is_authoritative => {
                     model.code = 5;
