@@ -147,7 +147,7 @@ impl<'a> Records<'a> {
         let start = self.reply.len();
         // An RRset has no record twice (RFC 2181 section 5); where one is chosen, each counts with its weight.
         let with_port = round(service.rotation(), everybody)
-            .filter(|member| share.count < 2 || !service.is_repeated(member, wanted))
+            .filter(|member| share.count < 2 || !service.is_repeated(member, name, wanted))
             .filter_map(|member| Some((member, member.port(wanted)?)));
         let mut written = 0;
         for (member, port) in with_port.clone().take(share.count) {

@@ -6,11 +6,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use waypost_core::{
-    DnsRecordKind, Instance, Port, RoutingPolicy, ServiceState, instance_label, is_srv_label,
-    transport_label,
+    DnsRecordKind, Instance, Port, RoutingPolicy, ServiceKey, ServiceState, instance_label,
+    is_srv_label, transport_label,
 };
 
-use crate::name::to_wire;
+use crate::name::{to_lower_wire, to_wire};
 use crate::settings::DnsConfig;
 use crate::zone::{Protocol, Zone};
 
@@ -163,7 +163,7 @@ impl Service {
         let (served, others) = members.split_at_mut(rotation_len);
         served.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
         others.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
-        mark_twins(served, &text);
+        mark_twins(served, &text, &service.key);
         let weights = (routing == Routing::Weighted).then(|| {
             Box::new(Weights {
                 v4: sums(v4.iter().map(|(_, weight)| *weight)),
@@ -297,11 +297,13 @@ impl Service {
     }
 
     /// Says whether an earlier one of the rotation has the very SRV record of this one.
-    pub(crate) fn is_repeated(&self, member: &Member, wanted: PortOf<'_>) -> bool {
+    pub(crate) fn is_repeated(&self, member: &Member, name: &[u8], wanted: PortOf<'_>) -> bool {
         let is_same = |other: &Member| {
             other.weight == member.weight
                 && other.port(wanted) == member.port(wanted)
-                && have_one_target(other, member, &self.text)
+                && other
+                    .target(&self.text, name)
+                    .eq(member.target(&self.text, name))
         };
         let rotation = self.rotation().iter();
         member.flags & TWIN != 0
@@ -366,6 +368,16 @@ impl Member {
             len += 1 + usize::from(*label);
         }
         from.get(..=len)
+    }
+
+    /// Walks the target of its SRV records on the wire, in lower case; `name` is the service's.
+    fn target<'a>(&self, text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = u8> + use<'a> {
+        let (first, rest) = match self.hostname(text) {
+            Some(host) => (host, &[][..]),
+            None => (self.label_wire(text), name),
+        };
+        let bytes = first.iter().chain(rest);
+        bytes.map(u8::to_ascii_lowercase)
     }
 
     /// Returns the weight that counts.
@@ -459,14 +471,19 @@ impl Compiler {
     }
 }
 
-/// Marks members whose target an earlier one has too: few, so that answers need to look at those alone.
-fn mark_twins(served: &mut [Member], text: &[u8]) {
+/// Marks members whose target an earlier one may have too: few, so that answers need to look at those alone.
+fn mark_twins(served: &mut [Member], text: &[u8], service: &ServiceKey) {
     let mut hosts = HashSet::new();
     let mut last: &[u8] = &[];
-    for member in served {
+    let mut has_own = false;
+    for member in served.iter_mut() {
         let label = member.label(text);
-        let is_twin = match member.hostname(text) {
-            Some(host) => !hosts.insert(host.to_ascii_lowercase()),
+        let is_twin = match member.hostname(text).map(<[u8]>::to_ascii_lowercase) {
+            Some(host) => {
+                has_own |= to_lower_wire(&service.to_string())
+                    .is_some_and(|service| host.ends_with(&service));
+                !hosts.insert(host)
+            }
             None => last.eq_ignore_ascii_case(label),
         };
         last = label;
@@ -474,13 +491,9 @@ fn mark_twins(served: &mut [Member], text: &[u8]) {
             member.flags |= TWIN;
         }
     }
-}
-
-fn have_one_target(one: &Member, other: &Member, text: &[u8]) -> bool {
-    match (one.hostname(text), other.hostname(text)) {
-        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-        (None, None) => one.label(text).eq_ignore_ascii_case(other.label(text)),
-        _ => false,
+    if has_own {
+        // A host name below the service is another instance's own name, before or after it.
+        served.iter_mut().for_each(|member| member.flags |= TWIN);
     }
 }
 

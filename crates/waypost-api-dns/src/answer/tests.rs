@@ -414,6 +414,7 @@ fn an_instance_that_several_owners_keep_is_one_record() {
         ("b", "db.example.org", ""),
         ("c", "DB.example.org", ""),
         ("d", "10.0.0.2", ""),
+        ("e", "D.web.svc.internal", ""),
     ] {
         world.run(&waypost_core::Command::Register {
             service: crate::testing::key("web.svc.internal"),

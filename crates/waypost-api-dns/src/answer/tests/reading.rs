@@ -228,13 +228,14 @@ impl<'o, 'a> Reading<'o, 'a> {
             let a = v4(instance).map(|ip| address(&target, self.any_ttl(DnsRecordKind::A), ip));
             let aaaa =
                 v6(instance).map(|ip| address(&target, self.any_ttl(DnsRecordKind::Aaaa), ip));
-            // Several owners may keep one and the same instance: one record, unless one is chosen by weight.
+            // Several owners may keep one and the same instance: one record, unless one is chosen by weight. Whose
+            // addresses come with it is free.
             let plain = rec.plain();
             let is_there = glue.iter().any(|(other, ..)| *other == plain);
+            glue.push((plain, a, aaaa));
             if is_there && self.most() > 1 {
                 continue;
             }
-            glue.push((plain, a, aaaa));
             pool.push((instance.weight(), rec));
         }
         // Whoever has no such port passes its turn on, whatever the next one weighs.
@@ -246,13 +247,16 @@ impl<'o, 'a> Reading<'o, 'a> {
         let chosen = self.oracle.choose(pool, self.most());
         for rec in &chosen {
             let plain = rec.plain();
-            let same = |(other, ..): &Glue| *other == plain;
-            let came = |(_, a, aaaa): &Glue| {
+            let count = |(_, a, aaaa): &Glue| a.iter().chain(aaaa).count();
+            let came = |(other, a, aaaa): &Glue| {
+                let additional = &self.oracle.came.additional;
                 let mut both = a.iter().chain(aaaa);
-                both.all(|rec| self.oracle.came.additional.contains(&rec.plain()))
+                *other == plain && both.all(|rec| additional.contains(&rec.plain()))
             };
-            let at = glue.iter().position(|it| same(it) && came(it));
-            let at = at.or_else(|| glue.iter().position(same)).unwrap();
+            let mine = (0..glue.len()).filter(|at| came(&glue[*at]));
+            let at = mine.max_by_key(|at| count(&glue[*at]));
+            let first = || glue.iter().position(|(other, ..)| *other == plain);
+            let at = at.or_else(first).unwrap();
             let (_, a, aaaa) = glue.remove(at);
             model.additional.extend(a.into_iter().chain(aaaa));
         }
