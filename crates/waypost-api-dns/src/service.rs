@@ -164,9 +164,8 @@ impl Service {
             port_protocols,
         } = compiler;
         let (served, others) = members.split_at_mut(rotation_len);
-        served.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
-        others.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
-        mark_twins(served, &text, &service.key);
+        sort_by_label(others, &text);
+        sort_and_mark_twins(served, &text, &service.key);
         let weights = (routing == Routing::Weighted).then(|| {
             Box::new(Weights {
                 v4: sums(v4.iter().map(|(_, weight)| *weight)),
@@ -504,8 +503,14 @@ impl Compiler {
     }
 }
 
-/// Marks members whose target an earlier one may have too: few, so that answers need to look at those alone.
-fn mark_twins(served: &mut [Member], text: &[u8], service: &ServiceKey) {
+fn sort_by_label(members: &mut [Member], text: &[u8]) {
+    members.sort_by(|one, other| compare_folded(one.label(text), other.label(text)));
+}
+
+/// Sorts the rotation, and marks members whose target an earlier one may have too: few, so that answers need to look at
+/// those alone.
+fn sort_and_mark_twins(served: &mut [Member], text: &[u8], service: &ServiceKey) {
+    sort_by_label(served, text);
     let mut hosts = HashSet::new();
     let mut last: &[u8] = &[];
     let mut has_own = false;
