@@ -641,16 +641,23 @@ impl Answer<'_, '_> {
         let config = self.context.config;
         let ttl = config.ttl_seconds.min(config.ttl_seconds_max);
         let text = service.text();
-        let mut last: Option<&[u8]> = None;
-        for member in service.members() {
-            let is_there = match address {
-                IpAddr::V4(v4) => member.v4() == Some(&v4.octets()),
-                IpAddr::V6(v6) => member.v6(text) == Some(&v6.octets()),
-            };
+        let has_it = |member: &&Member| match address {
+            IpAddr::V4(v4) => member.v4() == Some(&v4.octets()),
+            IpAddr::V6(v6) => member.v6(text) == Some(&v6.octets()),
+        };
+        let members = service.members().iter().filter(has_it);
+        for (at, member) in members.clone().enumerate() {
             let label = member.label_wire(text);
             // Several owners may keep one and the same instance.
-            if is_there && last.replace(label) != Some(label) {
+            let is_repeated = members
+                .clone()
+                .take(at)
+                .any(|other| other.label_wire(text).eq_ignore_ascii_case(label));
+            if !is_repeated {
                 self.records.ptr(owner, ttl, [label, name]);
+            }
+            if self.records.is_truncated() {
+                break;
             }
         }
     }
