@@ -10,7 +10,7 @@ use crate::skips::{peer, skipped};
 
 const WEB: &str = "/v1/namespaces/svc.internal/services/web/instances";
 
-fn question(name: &str) -> Vec<u8> {
+pub(crate) fn question(name: &str) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         bytes.push(u8::try_from(label.len()).unwrap());
@@ -25,17 +25,17 @@ fn taken_apart(answer: &[u8]) -> (u8, u16) {
     (answer[3] & 0xf, u16::from_be_bytes([answer[6], answer[7]]))
 }
 
-struct Asker(UdpSocket);
+pub(crate) struct Asker(UdpSocket);
 
 impl Asker {
-    fn new(server: SocketAddr) -> Self {
+    pub(crate) fn new(server: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self(socket)
     }
 
-    fn ask(&self, name: &str) -> (u8, u16) {
+    pub(crate) fn ask(&self, name: &str) -> (u8, u16) {
         self.0.send(&question(name)).unwrap();
         let mut answer = [0; 4_096];
         let len = self.0.recv(&mut answer).unwrap();

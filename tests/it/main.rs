@@ -31,7 +31,11 @@ mod target;
 
 mod causes;
 mod cli;
+mod dns_clients;
 mod dns_commands;
+mod dns_load;
+mod dns_probes;
+mod dns_rotation;
 mod dns_server;
 mod durability;
 mod fixture;

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::server::{Server, Setup, eventually, eventually_within, waypost};
 
+mod omnichannel;
+mod rolling;
+
 const NAMESPACE: &str = "secure-api.local";
 
 /// A running `waypost run`. Dropping it kills it; its command dies with the group.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use waypost_core::is_srv_label;
+
 use crate::name::{Name, labels, split_label};
 use crate::question::{
     CLASS_IN, Edns, HEADER_BYTES, Message, Question, option, rcode, read, rtype,
@@ -215,7 +217,11 @@ impl Answer<'_, '_> {
             name: question.name,
             at: HEADER_BYTES,
         };
+        let mut seen = [0; ALIASES_MAX + 1];
         for depth in 0..=ALIASES_MAX {
+            if let Some(at) = seen.get_mut(depth) {
+                *at = asked.at;
+            }
             let next = match self.place(&asked, question.qtype, guards) {
                 Ok(None) if depth == 0 => {
                     self.code = rcode::REFUSED;
@@ -231,7 +237,14 @@ impl Answer<'_, '_> {
             };
             match next {
                 Next::Done => return,
-                Next::Follow(name, at) => asked = Asked { name, at },
+                Next::Follow(name, at) => {
+                    // A loop: a second alias of a name, or the same record twice, would be no answer at all.
+                    let mut earlier = seen.iter().take(depth + 1);
+                    if earlier.any(|earlier| self.records.has_name_at(*earlier, name.wire())) {
+                        return;
+                    }
+                    asked = Asked { name, at };
+                }
             }
         }
     }
@@ -367,6 +380,7 @@ impl Answer<'_, '_> {
     ) -> Result<Next, Full> {
         let mut parts = labels(own);
         let (first, second, third) = (parts.next(), parts.next(), parts.next());
+        let before = self.records.answers();
         let is_there = match (first, second, third) {
             (Some(label), None, _) => match Protocol::of_label(label) {
                 Some(protocol) => service.has_ports(protocol),
@@ -378,7 +392,7 @@ impl Answer<'_, '_> {
                     && matches!(qtype, rtype::SRV | rtype::ANY)
                 {
                     self.srv(asked.pointer().ok_or(Full)?, (service, name), wanted);
-                    if self.records.answers() > 0 {
+                    if self.records.answers() > before || self.records.is_truncated() {
                         return Ok(Next::Done);
                     }
                     self.nobody = service.is_empty();
@@ -476,6 +490,7 @@ impl Answer<'_, '_> {
     ) -> Result<Next, Full> {
         let mut parts = labels(own);
         let (first, second, third) = (parts.next(), parts.next(), parts.next());
+        let before = self.records.answers();
         let is_there = match (first, second, third) {
             (None, ..) => {
                 self.apex(asked, qtype, zone)?;
@@ -493,7 +508,7 @@ impl Answer<'_, '_> {
             }
             _ => false,
         };
-        if self.records.answers() == 0 && !self.records.is_truncated() {
+        if self.records.answers() == before && !self.records.is_truncated() {
             self.negative_if(asked, zone, is_there, guards);
         }
         Ok(Next::Done)
@@ -582,6 +597,7 @@ impl Answer<'_, '_> {
             Reversed::Foreign => return Ok(None),
             Reversed::Services(names, address, zone) => {
                 self.is_authoritative = true;
+                let before = self.records.answers();
                 if matches!(qtype, rtype::PTR | rtype::ANY) {
                     let owner = asked.pointer().ok_or(Full)?;
                     for name in each_name(&names) {
@@ -589,25 +605,29 @@ impl Answer<'_, '_> {
                     }
                 }
                 if let Some(zone) = zone
-                    && self.records.answers() == 0
+                    && self.records.answers() == before
                     && !self.records.is_truncated()
                 {
-                    self.negative(asked, &zone);
+                    // A network of one address is a zone of one name.
+                    let is_apex = asked.name.wire() == zone.apex();
+                    self.reverse_zone(asked, qtype, &zone, is_apex)?;
                 }
             }
             Reversed::Empty(zone, is_apex) => {
                 self.is_authoritative = true;
-                if is_apex {
-                    self.apex(asked, qtype, &zone)?;
-                }
-                if self.records.answers() == 0 {
-                    self.negative(asked, &zone);
-                }
+                self.reverse_zone(asked, qtype, &zone, is_apex)?;
             }
             Reversed::Missing(zone) => {
                 self.is_authoritative = true;
-                self.code = rcode::NAME_ERROR;
-                self.negative(asked, &zone);
+                let before = self.records.answers();
+                if asked.name.wire().strip_prefix(NAME_SERVER) == Some(zone.apex()) {
+                    self.name_server(asked, qtype, &zone)?;
+                } else {
+                    self.code = rcode::NAME_ERROR;
+                }
+                if self.records.answers() == before && !self.records.is_truncated() {
+                    self.negative(asked, &zone);
+                }
             }
         }
         Ok(Some(Next::Done))
@@ -618,19 +638,46 @@ impl Answer<'_, '_> {
         let Some(service) = self.context.table.service(name, guards) else {
             return;
         };
-        let (text, ttl) = (service.text(), self.context.config.ttl_seconds);
-        let mut last: Option<&[u8]> = None;
-        for member in service.members() {
-            let is_there = match address {
-                IpAddr::V4(v4) => member.v4() == Some(&v4.octets()),
-                IpAddr::V6(v6) => member.v6(text) == Some(&v6.octets()),
-            };
+        let config = self.context.config;
+        let ttl = config.ttl_seconds.min(config.ttl_seconds_max);
+        let text = service.text();
+        let has_it = |member: &&Member| match address {
+            IpAddr::V4(v4) => member.v4() == Some(&v4.octets()),
+            IpAddr::V6(v6) => member.v6(text) == Some(&v6.octets()),
+        };
+        let members = service.members().iter().filter(has_it);
+        for (at, member) in members.clone().enumerate() {
             let label = member.label_wire(text);
             // Several owners may keep one and the same instance.
-            if is_there && last.replace(label) != Some(label) {
+            let is_repeated = members
+                .clone()
+                .take(at)
+                .any(|other| other.label_wire(text).eq_ignore_ascii_case(label));
+            if !is_repeated {
                 self.records.ptr(owner, ttl, [label, name]);
             }
+            if self.records.is_truncated() {
+                break;
+            }
         }
+    }
+
+    /// Answers for a name of a zone of addresses that has no names of instances of that type.
+    fn reverse_zone(
+        &mut self,
+        asked: &Asked,
+        qtype: u16,
+        zone: &Zone,
+        is_apex: bool,
+    ) -> Result<(), Full> {
+        let before = self.records.answers();
+        if is_apex {
+            self.apex(asked, qtype, zone)?;
+        }
+        if self.records.answers() == before && !self.records.is_truncated() {
+            self.negative(asked, zone);
+        }
+        Ok(())
     }
 
     /// Says that there is nothing of that type, or no such name.
@@ -720,7 +767,8 @@ fn kinds_of(qtype: u16) -> u8 {
 fn named_port<'a>(service: &Service, port: &'a [u8], protocol: &[u8]) -> Option<PortOf<'a>> {
     let protocol = Protocol::of_label(protocol)?;
     let name = port.strip_prefix(b"_")?;
-    if !service.has_ports(protocol) {
+    let is_name = std::str::from_utf8(name).is_ok_and(is_srv_label);
+    if !is_name || !service.has_ports(protocol) {
         return None;
     }
     let wanted = PortOf::Named(name, protocol);

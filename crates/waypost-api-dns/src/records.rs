@@ -95,6 +95,11 @@ impl<'a> Records<'a> {
         Ok(self.reply.len() - host.len())
     }
 
+    /// Says whether the uncompressed name that stands at `at` is this one, which is in lower case.
+    pub(crate) fn has_name_at(&self, at: usize, wire: &[u8]) -> bool {
+        self.reply.has_at(at, wire)
+    }
+
     /// Adds a name of an address.
     pub(crate) fn ptr(&mut self, owner: Pointer, ttl: u32, name: [&[u8]; 2]) {
         if !self.is_truncated {
@@ -140,7 +145,9 @@ impl<'a> Records<'a> {
             ..share
         };
         let start = self.reply.len();
+        // An RRset has no record twice (RFC 2181 section 5); where one is chosen, each counts with its weight.
         let with_port = round(service.rotation(), everybody)
+            .filter(|member| share.count < 2 || !service.is_repeated(member, name, wanted))
             .filter_map(|member| Some((member, member.port(wanted)?)));
         let mut written = 0;
         for (member, port) in with_port.clone().take(share.count) {

@@ -73,6 +73,12 @@ impl<'a> Reply<'a> {
         self.out.get(at).copied().unwrap_or(0)
     }
 
+    /// Says whether these bytes stand at `at`, but for the case of letters.
+    pub(crate) fn has_at(&self, at: usize, bytes: &[u8]) -> bool {
+        let found = self.out.get(at..at + bytes.len());
+        found.is_some_and(|found| found.eq_ignore_ascii_case(bytes))
+    }
+
     /// Writes bytes over what is at `at`.
     pub(crate) fn overwrite(&mut self, at: usize, bytes: &[u8]) {
         if let Some(room) = self.out.get_mut(at..at + bytes.len()) {

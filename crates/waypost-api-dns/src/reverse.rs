@@ -148,17 +148,39 @@ impl fmt::Debug for Reverse {
     }
 }
 
-/// Lists the addresses of a service's instances, sorted, each once.
-pub(crate) fn contribution(service: &Service) -> Vec<IpAddr> {
+/// Lists the addresses of a service's instances, each with the label of whoever has it; sorted, each pair once.
+pub(crate) fn contribution(service: &Service) -> Vec<(IpAddr, &[u8])> {
     let text = service.text();
     let mut list = Vec::with_capacity(service.members().len());
     for member in service.members() {
-        list.extend(member.v4().map(|v4| IpAddr::from(*v4)));
-        list.extend(member.v6(text).map(|v6| IpAddr::from(*v6)));
+        let label = member.label_wire(text);
+        list.extend(member.v4().map(|v4| (IpAddr::from(*v4), label)));
+        list.extend(member.v6(text).map(|v6| (IpAddr::from(*v6), label)));
     }
     list.sort_unstable();
     list.dedup();
     list
+}
+
+/// What a service had and has.
+pub(crate) struct Replacement {
+    before: Vec<IpAddr>,
+    after: Vec<IpAddr>,
+}
+
+impl Replacement {
+    /// Compares two contributions; `None` when they say the same.
+    pub(crate) fn of(before: &[(IpAddr, &[u8])], after: &[(IpAddr, &[u8])]) -> Option<Self> {
+        let addresses = |pairs: &[(IpAddr, &[u8])]| {
+            let mut list: Vec<IpAddr> = pairs.iter().map(|(address, _)| *address).collect();
+            list.dedup();
+            list
+        };
+        (before != after).then(|| Self {
+            before: addresses(before),
+            after: addresses(after),
+        })
+    }
 }
 
 impl Reverse {
@@ -182,10 +204,8 @@ impl Reverse {
     }
 
     /// Puts the addresses that a service has in the place of those that it had, for the next [`Reverse::publish`].
-    pub(crate) fn replace(&self, service: &Arc<[u8]>, before: &[IpAddr], after: &[IpAddr]) {
-        if before == after {
-            return;
-        }
+    pub(crate) fn replace(&self, service: &Arc<[u8]>, replacement: &Replacement) {
+        let Replacement { before, after } = replacement;
         let mut draft = self.draft.lock().unwrap_or_else(PoisonError::into_inner);
         draft.is_new = true;
         let names = &mut draft.names;
@@ -396,12 +416,20 @@ mod tests {
         list.iter().map(|text| text.parse().unwrap()).collect()
     }
 
+    fn replacement(before: &[IpAddr], after: &[IpAddr]) -> Replacement {
+        Replacement {
+            before: before.to_vec(),
+            after: after.to_vec(),
+        }
+    }
+
     fn table() -> Reverse {
         let reverse = Reverse::new(&DnsConfig::default());
         let mut web = addresses(&["10.0.1.45", "54.1.2.3", "fd00::1"]);
         web.sort();
-        reverse.replace(&name("web.svc"), &[], &web);
-        reverse.replace(&name("db.svc"), &[], &addresses(&["10.0.1.45"]));
+        reverse.replace(&name("web.svc"), &replacement(&[], &web));
+        let one = addresses(&["10.0.1.45"]);
+        reverse.replace(&name("db.svc"), &replacement(&[], &one));
         assert_eq!(
             find(&reverse, "45.1.0.10.in-addr.arpa"),
             "missing in \u{2}10\u{7}in-addr\u{4}arpa\0"
@@ -479,10 +507,10 @@ mod tests {
     fn names_leave_one_by_one() {
         let table = table();
         let one = addresses(&["10.0.1.45"]);
-        table.replace(&name("web.svc"), &one, &[]);
+        table.replace(&name("web.svc"), &replacement(&one, &[]));
         table.publish(Revision(3));
         assert_eq!(find(&table, "45.1.0.10.in-addr.arpa"), "1 names");
-        table.replace(&name("db.svc"), &one, &[]);
+        table.replace(&name("db.svc"), &replacement(&one, &[]));
         table.publish(Revision(4));
         assert!(find(&table, "45.1.0.10.in-addr.arpa").starts_with("missing"));
         assert!(find(&table, "0.10.in-addr.arpa").starts_with("missing"));

@@ -1,15 +1,16 @@
 //! A service as DNS shows it, compiled when the registry changes: what its name, and the names below it, answer.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use waypost_core::{
-    DnsRecordKind, Instance, Port, RoutingPolicy, ServiceState, instance_label, is_srv_label,
-    transport_label,
+    DnsRecordKind, Instance, Port, RoutingPolicy, ServiceKey, ServiceState, instance_label,
+    is_srv_label, transport_label,
 };
 
-use crate::name::to_wire;
+use crate::name::{to_lower_wire, to_wire};
 use crate::settings::DnsConfig;
 use crate::zone::{Protocol, Zone};
 
@@ -70,6 +71,8 @@ const HAS_V6: u8 = 2;
 const BY_NAME: u8 = 4;
 const HAS_PORT: u8 = 8;
 const UDP: u8 = 16;
+/// An earlier one of the rotation has the same target in SRV records: another owner's, or at the same host name.
+const TWIN: u8 = 32;
 
 /// Running sums of weights, one for each list that is chosen from.
 #[derive(Debug, Default)]
@@ -121,6 +124,7 @@ pub(crate) enum PortOf<'a> {
 }
 
 /// Collects what the service's parts have in common.
+#[derive(Default)]
 struct Compiler {
     text: Vec<u8>,
     v4: Vec<([u8; 4], u64)>,
@@ -135,13 +139,7 @@ impl Service {
         let service = state.service();
         let (kinds, ttl, routing) = settings(service, config);
         let rotation = state.rotation();
-        let mut compiler = Compiler {
-            text: Vec::new(),
-            v4: Vec::new(),
-            v6: Vec::new(),
-            protocols: 0,
-            port_protocols: 0,
-        };
+        let mut compiler = Compiler::default();
         let mut members: Vec<Member> = Vec::with_capacity(state.instances().len());
         for instance in rotation.instances() {
             let member = compiler.member(instance);
@@ -149,12 +147,15 @@ impl Service {
             members.push(member);
         }
         let rotation_len = members.len();
-        if rotation_len < state.instances().len() {
-            let others = state.instances().iter();
-            for instance in others.filter(|instance| !rotation.contains(instance.key())) {
-                members.push(compiler.member(instance));
-            }
-        }
+        let everybody = state.instances().iter();
+        let others = everybody.filter(|instance| !rotation.contains(instance.key()));
+        // Looking for others among all costs a look for each: mostly there are none.
+        let others_len = state.instances().len() - rotation_len;
+        members.extend(
+            others
+                .take(others_len)
+                .map(|instance| compiler.member(instance)),
+        );
         let Compiler {
             text,
             mut v4,
@@ -163,8 +164,8 @@ impl Service {
             port_protocols,
         } = compiler;
         let (served, others) = members.split_at_mut(rotation_len);
-        served.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
-        others.sort_by(|one, other| compare_folded(one.label(&text), other.label(&text)));
+        sort_by_label(others, &text);
+        sort_and_mark_twins(served, &text, &service.key);
         let weights = (routing == Routing::Weighted).then(|| {
             Box::new(Weights {
                 v4: sums(v4.iter().map(|(_, weight)| *weight)),
@@ -311,6 +312,22 @@ impl Service {
         }
     }
 
+    /// Says whether an earlier one of the rotation has the very SRV record of this one.
+    pub(crate) fn is_repeated(&self, member: &Member, name: &[u8], wanted: PortOf<'_>) -> bool {
+        let is_same = |other: &Member| {
+            other.weight == member.weight
+                && other.port(wanted) == member.port(wanted)
+                && other
+                    .target(self.text(), name)
+                    .eq(member.target(self.text(), name))
+        };
+        let rotation = self.rotation().iter();
+        member.flags & TWIN != 0
+            && rotation
+                .take_while(|other| !std::ptr::eq(*other, member))
+                .any(is_same)
+    }
+
     /// Returns the attributes of the service itself.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.state.attributes.iter()
@@ -369,6 +386,16 @@ impl Member {
             len += 1 + usize::from(*label);
         }
         from.get(..=len)
+    }
+
+    /// Walks the target of its SRV records on the wire, in lower case; `name` is the service's.
+    fn target<'a>(&self, text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = u8> + use<'a> {
+        let (first, rest) = match self.hostname(text) {
+            Some(host) => (host, &[][..]),
+            None => (self.label_wire(text), name),
+        };
+        let bytes = first.iter().chain(rest);
+        bytes.map(u8::to_ascii_lowercase)
     }
 
     /// Returns the weight that counts.
@@ -473,6 +500,38 @@ impl Compiler {
                 IpAddr::V6(v6) => self.v6.push((v6.octets(), of_v6)),
             }
         }
+    }
+}
+
+fn sort_by_label(members: &mut [Member], text: &[u8]) {
+    members.sort_by(|one, other| compare_folded(one.label(text), other.label(text)));
+}
+
+/// Sorts the rotation, and marks members whose target an earlier one may have too: few, so that answers need to look at
+/// those alone.
+fn sort_and_mark_twins(served: &mut [Member], text: &[u8], service: &ServiceKey) {
+    sort_by_label(served, text);
+    let mut hosts = HashSet::new();
+    let mut last: &[u8] = &[];
+    let mut has_own = false;
+    for member in served.iter_mut() {
+        let label = member.label(text);
+        let is_twin = match member.hostname(text).map(<[u8]>::to_ascii_lowercase) {
+            Some(host) => {
+                has_own |= to_lower_wire(&service.to_string())
+                    .is_some_and(|service| host.ends_with(&service));
+                !hosts.insert(host)
+            }
+            None => last.eq_ignore_ascii_case(label),
+        };
+        last = label;
+        if is_twin {
+            member.flags |= TWIN;
+        }
+    }
+    if has_own {
+        // A host name below the service is another instance's own name, before or after it.
+        served.iter_mut().for_each(|member| member.flags |= TWIN);
     }
 }
 

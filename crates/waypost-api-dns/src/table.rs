@@ -11,7 +11,7 @@ use waypost_core::{
 };
 
 use crate::name::{labels, split_label, to_lower_wire};
-use crate::reverse::{Reverse, contribution};
+use crate::reverse::{Replacement, Reverse, contribution};
 use crate::service::Service;
 use crate::settings::DnsConfig;
 use crate::zone::Zone;
@@ -303,13 +303,14 @@ impl Table {
             return;
         }
         let service = Service::compile(state, zone, &self.config);
-        let after = contribution(&service);
         let protocols = service.protocols();
         self.note_labels(&name);
         let pinned = self.services.pin();
-        let (name, protocols_before, before) = match pinned.get_key_value(&*name) {
+        let after = contribution(&service);
+        let (name, protocols_before, replacement) = match pinned.get_key_value(&*name) {
             Some((key, known)) if Arc::ptr_eq(&known.zone, zone) => {
-                (Arc::clone(key), known.protocols(), contribution(known))
+                let replacement = Replacement::of(&contribution(known), &after);
+                (Arc::clone(key), known.protocols(), replacement)
             }
             other => {
                 // What an outer zone had under this name is that zone's no more.
@@ -317,13 +318,15 @@ impl Table {
                     self.drop_service(&name);
                 }
                 self.count_between(&name, zone, true);
-                (name.into(), 0, Vec::new())
+                (name.into(), 0, Replacement::of(&[], &after))
             }
         };
         zone.recount(protocols_before, protocols);
         pinned.insert(Arc::clone(&name), service);
         // The names of an address are read out of the services, which come first.
-        self.reverse.replace(&name, &before, &after);
+        if let Some(replacement) = replacement {
+            self.reverse.replace(&name, &replacement);
+        }
     }
 
     fn drop_service(&self, name: &[u8]) {
@@ -333,7 +336,9 @@ impl Table {
         };
         service.zone.recount(service.protocols(), 0);
         self.count_between(name, &service.zone, false);
-        self.reverse.replace(key, &contribution(service), &[]);
+        if let Some(replacement) = Replacement::of(&contribution(service), &[]) {
+            self.reverse.replace(key, &replacement);
+        }
     }
 
     /// Says whether a zone within the service's own has the name: as with a delegation, the inner one answers.

@@ -1,5 +1,7 @@
 //! A registry in memory for tests: commands in, a table beside it that is brought up to date as the writer does.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -229,6 +231,29 @@ fn touched(batch: &Batch) -> Vec<Touched> {
         ObjectKey::Document(_) => None,
     })
     .collect()
+}
+
+/// Tells whether the long forms of tests are asked for (`cargo xtask test --long`).
+pub(crate) fn long_forms() -> bool {
+    variable("WAYPOST_LONG").is_some()
+}
+
+/// Notes that a test did not run, and why, where `cargo xtask test` counts it.
+pub(crate) fn skipped(test: &str, why: &str) {
+    println!("SKIPPED: {test}: {why}");
+    if let Some(file) = variable("WAYPOST_SKIPS") {
+        let mut file = OpenOptions::new().append(true).open(file).unwrap();
+        file.write_all(format!("{test}: {why}\n").as_bytes())
+            .unwrap();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the runner speaks to tests through the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Reads `web.svc.internal` as service `web` of namespace `svc.internal`; `a|b` parts elsewhere.

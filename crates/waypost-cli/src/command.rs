@@ -4,6 +4,7 @@ mod completions;
 mod deregister;
 mod discover;
 mod dns_place;
+mod env;
 mod explain;
 mod export;
 mod get;
@@ -17,6 +18,7 @@ mod resolve;
 pub use completions::CompletionsArguments;
 pub use deregister::DeregisterArguments;
 pub use discover::DiscoverArguments;
+pub use env::{EnvArguments, EnvClients};
 pub use explain::ExplainArguments;
 pub use export::{ExportArguments, Resolver};
 pub use get::GetArguments;
@@ -54,6 +56,8 @@ pub enum ClientCommand {
     Resolve(ResolveArguments),
     /// Print what another DNS server needs to ask this one
     Export(ExportArguments),
+    /// Print the environment that other clients need to use Waypost
+    Env(EnvArguments),
     /// Print the completions of a shell
     Completions(CompletionsArguments),
     /// Print the version

@@ -40,7 +40,7 @@ mod tests;
 
 pub use command::{
     CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments,
-    ExplainArguments, ExportArguments, GetArguments, HeartbeatArguments, InstanceArguments,
+    EnvArguments, EnvClients,    ExplainArguments, ExportArguments, GetArguments, HeartbeatArguments, InstanceArguments,
     ListArguments, RecordType, RegisterArguments, ResolveArguments, Resolver,
 };
 pub use credential::Credential;

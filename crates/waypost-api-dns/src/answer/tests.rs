@@ -1,3 +1,11 @@
+mod flood;
+mod message;
+mod oracle;
+mod picks;
+mod random;
+mod reading;
+mod reversed;
+
 use domain::base::iana::Rcode;
 use waypost_core::{
     Addresses, Check, CheckId, CheckKind, Dialect, DnsRecordKind, Mode, NamespaceKind,
@@ -157,6 +165,17 @@ fn routing_policies_limit_and_weigh_answers() {
             "weight 0 gets nothing"
         );
     }
+    for (id, weight) in [("i0", 0), ("i3", 3), ("i5", 1)] {
+        world.mode("web.svc.internal", id, Mode::Active, Some(weight));
+    }
+    let mut counts = std::collections::BTreeMap::new();
+    for at in 0..64_u64 {
+        let answered = world.ask_with(&query, Transport::Udp, at << 58);
+        let address = addresses(&answered.answers).remove(0);
+        *counts.entry(address).or_insert(0) += 1;
+    }
+    let expected = [("10.0.0.3", 48), ("10.0.0.5", 16)];
+    assert_eq!(counts, expected.map(|(ip, n)| (ip.to_owned(), n)).into());
 }
 
 #[test]
@@ -179,11 +198,26 @@ fn an_instance_known_by_name_is_an_alias_that_is_followed_inside_our_zones() {
             .any(|line| line.ends_with("SRV 1 1 5432 db.example.org")),
         "{srv:?}"
     );
-    world.register("loop.other.internal", "a", "a.loop.other.internal", 1);
-    assert_eq!(
-        world.ask("a.loop.other.internal", A).answers.len(),
-        ALIASES_MAX + 1
-    );
+    for (id, host) in [
+        ("a", "A.loop.other.internal"),
+        ("b", "c.loop.other.internal"),
+        ("c", "b.loop.other.internal"),
+    ] {
+        world.register("loop.other.internal", id, host, 1);
+    }
+    for (id, aliases) in [("a", 1), ("b", 2)] {
+        let looped = world.ask(&format!("{id}.loop.other.internal"), A);
+        assert_eq!(
+            (looped.rcode, looped.answers.len()),
+            (Rcode::NOERROR, aliases)
+        );
+    }
+    for number in 0..20 {
+        let host = format!("n{}.chain.other.internal", number + 1);
+        world.register("chain.other.internal", &format!("n{number}"), &host, 1);
+    }
+    let chain = world.ask("n0.chain.other.internal", A);
+    assert_eq!(chain.answers.len(), ALIASES_MAX + 1);
 }
 
 #[test]
@@ -334,60 +368,95 @@ fn attributes_are_texts_and_the_serial_rises_with_every_change() {
     );
 }
 
-/// Any bytes get silence or a whole message with the same id that the oracle can read, within its limit.
 #[test]
-fn mutated_questions_get_whole_answers_or_silence() {
+fn an_alias_to_nothing_says_that_there_is_nothing() {
     let mut world = web();
-    world.register("db.other.internal", "x", "web.svc.internal", 5432);
-    world.register("loop.other.internal", "a", "a.loop.other.internal", 1);
-    for number in 0..200 {
-        world.register(
-            "many.svc.internal",
-            &format!("i:{number}"),
-            &format!("10.0.2.{number}"),
-            80,
-        );
+    for (id, host) in [
+        ("a", "nope.svc.internal"),
+        ("b", "_tcp.svc.internal"),
+        ("c", "10.in-addr.arpa"),
+        ("d", "9.9.9.10.in-addr.arpa"),
+        ("e", "_default._tcp.web.svc.internal"),
+    ] {
+        world.register("db.other.internal", id, host, 5432);
     }
-    let names = [
-        "web.svc.internal",
-        "many.svc.internal",
-        "_many._tcp.svc.internal",
-        "x.db.other.internal",
-        "a.loop.other.internal",
-        "nope.svc.internal",
-        "svc.internal",
-        "1.2.0.10.in-addr.arpa",
-        "0.10.in-addr.arpa",
-    ];
-    let mut chance = crate::chance::Chance::new(42);
-    for _ in 0..100_000 {
-        let random = chance.next();
-        let pick =
-            |shift: u32, len: usize| usize::try_from((random >> shift) & 0xffff).unwrap() % len;
-        let qtype = [1, 2, 5, 6, 12, 16, 28, 33, 41, 252, 255, 65_280][pick(0, 12)];
-        let payload = [None, Some(0), Some(1_232), Some(65_535)][pick(4, 4)];
-        let mut query = question(names[pick(8, names.len())], qtype, payload);
-        for _ in 0..pick(24, 4) {
-            let random = chance.next().to_be_bytes();
-            let at = usize::from(u16::from_be_bytes([random[0], random[1]])) % query.len();
-            match random[2] % 3 {
-                0 => query[at] = random[3],
-                1 => query.truncate(at.max(1)),
-                _ => query.insert(at, random[3]),
-            }
-        }
-        let transport = if random & 1 == 0 {
-            Transport::Udp
-        } else {
-            Transport::Tcp
-        };
-        let bytes = world.bytes(&query, transport, random);
-        if bytes.is_empty() {
-            continue;
-        }
-        assert_eq!(bytes[..2], query[..2]);
-        assert!(bytes[2] & 0x80 != 0);
-        assert!(transport == Transport::Tcp || bytes.len() <= 1_232);
-        take_apart(&bytes);
+    for (id, rcode, zone) in [
+        ("a", Rcode::NXDOMAIN, "svc.internal."),
+        ("b", Rcode::NOERROR, "svc.internal."),
+        ("c", Rcode::NOERROR, "10.in-addr.arpa."),
+        ("d", Rcode::NXDOMAIN, "10.in-addr.arpa."),
+        ("e", Rcode::NOERROR, "svc.internal."),
+    ] {
+        let answered = world.ask(&format!("{id}.db.other.internal"), A);
+        assert_eq!((answered.rcode, answered.answers.len()), (rcode, 1), "{id}");
+        let soa = format!("{zone} 5 IN SOA ");
+        assert!(answered.authority[0].starts_with(&soa), "{answered:?}");
     }
+}
+
+#[test]
+fn zones_of_addresses_have_their_name_server_and_apex_also_where_an_instance_is() {
+    let config = DnsConfig {
+        reverse: vec![
+            "10.0.0.0/8".parse().unwrap(),
+            "192.0.2.1/32".parse().unwrap(),
+        ],
+        ttl_seconds: 100,
+        ttl_seconds_max: 50,
+        ..DnsConfig::default()
+    };
+    let mut world = World::with(config);
+    world.register("web.svc.internal", "a", "192.0.2.1", 80);
+    let server = world.ask("waypost-ns.10.in-addr.arpa", A);
+    assert_eq!(
+        server.answers,
+        ["waypost-ns.10.in-addr.arpa. 50 IN A 127.0.0.9"]
+    );
+    let nothing = world.ask("waypost-ns.10.in-addr.arpa", rtype::TXT);
+    assert_eq!(
+        (nothing.rcode, nothing.authority.len()),
+        (Rcode::NOERROR, 1)
+    );
+    let apex = "1.2.0.192.in-addr.arpa";
+    assert_eq!(world.ask(apex, rtype::SOA).answers.len(), 1);
+    // No time to live is above the maximum.
+    let names = world.ask(apex, rtype::PTR).answers;
+    assert_eq!(names, [format!("{apex}. 50 IN PTR a.web.svc.internal.")]);
+}
+
+#[test]
+fn a_port_whose_name_is_no_label_has_no_name() {
+    let mut world = World::new();
+    let spec = with_ports("10.0.0.1", &[("http", 80, "http"), ("_odd", 81, "http")]);
+    world.register_spec("web.svc.internal", "a", spec);
+    let good = world.ask("_http._tcp.web.svc.internal", rtype::SRV);
+    assert_eq!(good.answers.len(), 1);
+    let odd = world.ask("__odd._tcp.web.svc.internal", rtype::SRV);
+    assert_eq!((odd.rcode, odd.answers.len()), (Rcode::NXDOMAIN, 0));
+}
+
+#[test]
+fn an_instance_that_several_owners_keep_is_one_record() {
+    let mut world = World::new();
+    for (id, host, owner) in [
+        ("a", "10.0.0.1", ""),
+        ("a", "10.0.0.1", "node/1"),
+        ("b", "db.example.org", ""),
+        ("c", "DB.example.org", ""),
+        ("d", "10.0.0.2", ""),
+        ("e", "D.web.svc.internal", ""),
+    ] {
+        world.run(&waypost_core::Command::Register {
+            service: crate::testing::key("web.svc.internal"),
+            id: waypost_core::InstanceId::new(id).unwrap(),
+            owner: Some(waypost_core::Owner::new(owner).unwrap()),
+            spec: std::sync::Arc::new(with_ports(host, &[("http", 80, "http")])),
+            defaults: ServiceChange::default(),
+        });
+    }
+    for name in ["web.svc.internal", "_http._tcp.web.svc.internal"] {
+        let answered = world.ask(name, rtype::SRV);
+        assert_eq!(answered.answers.len(), 3, "{answered:?}");
+    }
+    assert_eq!(world.ask("web.svc.internal", A).answers.len(), 2);
 }

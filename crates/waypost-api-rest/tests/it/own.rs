@@ -637,6 +637,14 @@ async fn what_an_operator_says_of_an_instance_outlives_registrations_and_process
     assert_eq!(server.get(INSTANCE).await.json()["mode"], "Maintenance");
     assert_eq!(server.delete(&mode).await.status, 204);
     assert_eq!(server.get(INSTANCE).await.json()["mode"], "Active");
+    // A mode outlives its instance, but none is set for one that is not there.
+    let maintenance = r#"{"mode":"Maintenance"}"#;
+    assert_eq!(server.put(&mode, maintenance).await.status, 200);
+    assert_eq!(server.delete(INSTANCE).await.status, 204);
+    server.put(&mode, maintenance).await.problem(404);
+    server.put(INSTANCE, r#"{"address":"10.0.0.2"}"#).await;
+    assert_eq!(server.get(INSTANCE).await.json()["mode"], "Maintenance");
+    assert_eq!(server.delete(&mode).await.status, 204);
     server.put(&mode, r#"{"mode":"Asleep"}"#).await.problem(422);
     server
         .delete(&format!("{SERVICE}/instances/nobody/mode"))

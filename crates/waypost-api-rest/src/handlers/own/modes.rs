@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use waypost_core::{
-    Command, Extra, InstanceId, InstanceKey, Mode, ModeSetting, RegistrationId, RegistryError, text,
+    Command, Extra, InstanceId, InstanceKey, Mode, ModeSetting, RegistrationId, RegistryError,
+    Verb, text,
 };
 use waypost_http::{Request, empty};
 
@@ -24,6 +25,11 @@ pub(super) async fn put(rest: &Rest, request: &mut Request) -> Answer {
         .map(str::parse)
         .transpose()?;
     let key = key_of(rest, &access, request)?;
+    if access.allows(Verb::Read, &key.service) {
+        // A mode may outlive its instance, but none is set for one that is not there.
+        let view = rest.registry.view(&access);
+        view.instance(&key.service, &key.id, Some(&key.owner))?;
+    }
     let setting = ModeSetting {
         mode: match wanted.mode {
             ModeWord::Active => Mode::Active,

@@ -1,0 +1,1 @@
+"""Three services that find each other by name: API, worker and scheduler."""

@@ -1,0 +1,184 @@
+//! AWS's own clients against the Cloud Map API, with and without credentials.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, Setup};
+use crate::skips::{peer, skipped};
+
+mod matrix;
+
+const FLOW: &str = include_str!("cloudmap/flow.py");
+const CBOR: &str = include_str!("cloudmap/cbor.py");
+const KEY: &str = "AKIAWAYPOSTTEST00001";
+const SECRET: &str = "it+is/only/for/the/tests/of/waypost/0001";
+
+fn python(test: &str) -> Option<PathBuf> {
+    match peer("WAYPOST_PEER_PYTHON") {
+        Ok(path) => Some(path),
+        Err(why) => {
+            skipped(&format!("cloudmap::{test}"), &why);
+            None
+        }
+    }
+}
+
+/// Prepares a Python program that talks to the server as any user of AWS's SDK would.
+fn program(python: &Path, server: &Server, (key, secret): (&str, &str), text: &str) -> Command {
+    let mut command = Command::new(python);
+    command
+        .args(["-c", text])
+        .env_clear()
+        .env("AWS_ENDPOINT_URL_SERVICEDISCOVERY", server.url())
+        .env("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
+        .env("AWS_DEFAULT_REGION", "eu-west-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ACCESS_KEY_ID", key)
+        .env("AWS_SECRET_ACCESS_KEY", secret);
+    command
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// A server that knows one key pair, which may do everything, and one that may only read.
+fn with_keys() -> Setup {
+    Setup::new().file(format!(
+        "[[access.aws_keys]]\nid = \"{KEY}\"\nsecret = \"{SECRET}\"\naccount = \"123456789012\"\n\n\
+         [[access.aws_keys]]\nid = \"AKIAWAYPOSTTEST00002\"\nsecret = \"{SECRET}\"\n\
+         grants = [{{ verbs = [\"read\"], namespaces = \"*\", services = \"*\" }}]\n"
+    ))
+}
+
+#[test]
+fn the_flow_of_source_002_works_with_boto3_as_it_does_in_aws() {
+    let test = "the_flow_of_source_002_works_with_boto3_as_it_does_in_aws";
+    let Some(python) = python(test) else { return };
+    let server = Server::start();
+    let port = server.dns().port().to_string();
+    succeeds(program(&python, &server, ("any", "thing"), FLOW).arg(&port));
+}
+
+#[test]
+fn signatures_are_verified_as_soon_as_there_is_a_key() {
+    let Some(python) = python("signatures_are_verified_as_soon_as_there_is_a_key") else {
+        return;
+    };
+    let server = with_keys().start();
+    let port = server.dns().port().to_string();
+    succeeds(program(&python, &server, (KEY, SECRET), FLOW).arg(&port));
+    let listing = "import boto3; print(boto3.client('servicediscovery').list_namespaces()['Namespaces'])";
+    let code = |key: (&str, &str), text: &str| {
+        told(&program(&python, &server, key, text).output().unwrap())
+    };
+    let wrong = code((KEY, "another secret of forty characters...."), listing);
+    assert!(wrong.contains("InvalidSignatureException"), "{wrong}");
+    let unknown = code(("AKIAWAYPOSTTEST00009", SECRET), listing);
+    assert!(unknown.contains("UnrecognizedClientException"), "{unknown}");
+    let reader = ("AKIAWAYPOSTTEST00002", SECRET);
+    assert_eq!(code(reader, listing), "[]\n");
+    let creating = "import boto3; boto3.client('servicediscovery').create_http_namespace(Name='x')";
+    let denied = code(reader, creating);
+    assert!(denied.contains("AccessDeniedException"), "{denied}");
+    // Without any signature at all.
+    let request = request("ListNamespaces", &json!({}));
+    let answer = server.post_aws(&request);
+    assert_eq!(answer.0, 400);
+    assert_eq!(answer.1["__type"], "MissingAuthenticationTokenException");
+}
+
+#[test]
+fn what_is_sent_in_cbor_is_answered_in_cbor_errors_included() {
+    let Some(python) = python("what_is_sent_in_cbor_is_answered_in_cbor_errors_included") else {
+        return;
+    };
+    let server = with_keys().start();
+    succeeds(&mut program(&python, &server, (KEY, SECRET), CBOR));
+}
+
+#[test]
+fn operations_and_request_ids_outlive_the_server() {
+    let mut server = Server::start();
+    let create = json!({ "Name": "plain", "CreatorRequestId": "once" });
+    let first = server.post_aws(&request("CreateHttpNamespace", &create));
+    assert_eq!(first.0, 200, "{}", first.1);
+    server.kill9();
+    server.restart();
+    let id = json!({ "OperationId": first.1["OperationId"] });
+    let found = server.post_aws(&request("GetOperation", &id));
+    assert_eq!(found.1["Operation"]["Status"], "SUCCESS");
+    let again = server.post_aws(&request("CreateHttpNamespace", &create));
+    assert_eq!(again, first, "the same request meets itself");
+    let other = json!({ "Name": "plain", "CreatorRequestId": "once", "Description": "other" });
+    let refused = server.post_aws(&request("CreateHttpNamespace", &other));
+    assert_eq!((refused.0, &refused.1["__type"]), (409, &json!("DuplicateRequest")));
+    assert_eq!(refused.1["DuplicateOperationId"], first.1["OperationId"]);
+}
+
+#[test]
+fn what_cloud_map_registers_rest_and_dns_show_and_the_other_way_round() {
+    let server = Server::start();
+    server
+        .put(
+            "/v1/namespaces/svc.internal/services/web/instances/a",
+            &json!({ "address": "10.1.0.1", "port": 8080, "attributes": { "version": "1" } }),
+        )
+        .expect(201);
+    let asked = json!({ "NamespaceName": "svc.internal", "ServiceName": "web" });
+    let found = server.post_aws(&request("DiscoverInstances", &asked)).1;
+    let instance = &found["Instances"][0];
+    assert_eq!(instance["InstanceId"], "a");
+    assert_eq!(
+        instance["Attributes"],
+        json!({ "AWS_INSTANCE_IPV4": "10.1.0.1", "AWS_INSTANCE_PORT": "8080", "version": "1" })
+    );
+    let services = server.post_aws(&request("ListServices", &json!({}))).1;
+    let id = services["Services"][0]["Id"].as_str().unwrap().to_owned();
+    let register = json!({
+        "ServiceId": id,
+        "InstanceId": "b",
+        "Attributes": { "AWS_INSTANCE_IPV4": "10.1.0.2", "AWS_INSTANCE_PORT": "8081", "version": "2" },
+    });
+    // The namespace's defaults have AAAA records too, which AWS would ask an address for.
+    let refused = server.post_aws(&request("RegisterInstance", &register));
+    assert_eq!(refused.0, 200, "{}", refused.1);
+    let shown = server
+        .get("/v1/namespaces/svc.internal/services/web/instances/b")
+        .expect(200)
+        .json();
+    assert_eq!(shown["ipv4"], "10.1.0.2");
+    assert_eq!(shown["attributes"], json!({ "version": "2" }));
+    let output = server.cli(&["resolve", "web", "-o", "json"]);
+    let resolved: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(resolved["answers"].as_array().unwrap().len(), 2, "{resolved}");
+}
+
+/// One request as it goes over the wire: the operation and its body.
+fn request(operation: &str, body: &Value) -> (String, String) {
+    (operation.to_owned(), body.to_string())
+}
+
+impl Server {
+    /// Calls an operation in JSON, without a signature.
+    fn post_aws(&self, (operation, body): &(String, String)) -> (u16, Value) {
+        let target = format!("Route53AutoNaming_v20170314.{operation}");
+        let headers = [
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("X-Amz-Target", target.as_str()),
+        ];
+        let mut connection = self.connect();
+        let answer = connection
+            .request("POST", "/", &headers, body.as_bytes())
+            .unwrap();
+        let json = serde_json::from_slice(&answer.body).unwrap();
+        (answer.status, json)
+    }
+}
