@@ -75,7 +75,8 @@ fn signatures_are_verified_as_soon_as_there_is_a_key() {
     let server = with_keys().start();
     let port = server.dns().port().to_string();
     succeeds(program(&python, &server, (KEY, SECRET), FLOW).arg(&port));
-    let listing = "import boto3; print(boto3.client('servicediscovery').list_namespaces()['Namespaces'])";
+    let listing =
+        "import boto3; print(boto3.client('servicediscovery').list_namespaces()['Namespaces'])";
     let code = |key: (&str, &str), text: &str| {
         told(&program(&python, &server, key, text).output().unwrap())
     };
@@ -119,7 +120,10 @@ fn operations_and_request_ids_outlive_the_server() {
     assert_eq!(again, first, "the same request meets itself");
     let other = json!({ "Name": "plain", "CreatorRequestId": "once", "Description": "other" });
     let refused = server.post_aws(&request("CreateHttpNamespace", &other));
-    assert_eq!((refused.0, &refused.1["__type"]), (409, &json!("DuplicateRequest")));
+    assert_eq!(
+        (refused.0, &refused.1["__type"]),
+        (409, &json!("DuplicateRequest"))
+    );
     assert_eq!(refused.1["DuplicateOperationId"], first.1["OperationId"]);
 }
 
@@ -158,7 +162,11 @@ fn what_cloud_map_registers_rest_and_dns_show_and_the_other_way_round() {
     assert_eq!(shown["attributes"], json!({ "version": "2" }));
     let output = server.cli(&["resolve", "web", "-o", "json"]);
     let resolved: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(resolved["answers"].as_array().unwrap().len(), 2, "{resolved}");
+    assert_eq!(
+        resolved["answers"].as_array().unwrap().len(),
+        2,
+        "{resolved}"
+    );
 }
 
 /// One request as it goes over the wire: the operation and its body.

@@ -31,6 +31,7 @@ mod target;
 
 mod causes;
 mod cli;
+mod cloudmap;
 mod dns_clients;
 mod dns_commands;
 mod dns_load;

@@ -1,6 +1,6 @@
 //! Who calls: a signature, a token, or nobody on an open server.
 
-use waypost_access::sigv4::SignedRequest;
+use waypost_access::sigv4::{SigV4Error, SignedRequest};
 use waypost_core::Access;
 use waypost_http::RequestHead;
 
@@ -30,7 +30,7 @@ pub(crate) fn authenticate(
     let authorization = head.header("authorization");
     let is_signed = authorization.is_some_and(|value| value.starts_with("AWS4-"));
     let needs = cloud_map.authenticator.needs_credentials();
-    if needs && (is_signed || (authorization.is_none() && !is_read)) {
+    if needs && is_signed {
         return signer(cloud_map, head, body);
     }
     // Whoever signs to an open server names a region all the same.
@@ -38,7 +38,10 @@ pub(crate) fn authenticate(
     let access = cloud_map
         .authenticator
         .authenticate(head.bearer(), head.peer().ip(), DIALECT, is_read)
-        .map_err(|error| Fault::of(&error, UNKNOWN))?;
+        .map_err(|error| match authorization {
+            Some(_) => Fault::of(&error, UNKNOWN),
+            None => refusal(&SigV4Error::Missing),
+        })?;
     Ok(Caller {
         access,
         region: region.unwrap_or(&config.region).to_owned(),
@@ -59,12 +62,16 @@ fn signer(cloud_map: &CloudMap, head: &RequestHead, body: &[u8]) -> Result<Calle
     let signer = cloud_map
         .authenticator
         .authenticate_signed(&request, SERVICE, peer, now)
-        .map_err(|error| Fault::bad(error.code(), error.to_string()))?;
+        .map_err(|error| refusal(&error))?;
     Ok(Caller {
         access: signer.access,
         region: signer.region,
         account: signer.account,
     })
+}
+
+fn refusal(error: &SigV4Error) -> Fault {
+    Fault::bad(error.code(), error.to_string())
 }
 
 /// Reads the region out of the scope that a signature claims: `KEY/20260101/eu-west-1/servicediscovery/aws4_request`.

@@ -40,8 +40,8 @@ mod tests;
 
 pub use command::{
     CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments,
-    EnvArguments, EnvClients,    ExplainArguments, ExportArguments, GetArguments, HeartbeatArguments, InstanceArguments,
-    ListArguments, RecordType, RegisterArguments, ResolveArguments, Resolver,
+    EnvArguments, EnvClients, ExplainArguments, ExportArguments, GetArguments, HeartbeatArguments,
+    InstanceArguments, ListArguments, RecordType, RegisterArguments, ResolveArguments, Resolver,
 };
 pub use credential::Credential;
 pub use exit::Exit;

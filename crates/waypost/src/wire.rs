@@ -125,13 +125,12 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     };
     let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
     let rest = rest_context(config, &registry, &authenticator, &dns, &mut metrics);
-    let cloud_map = config.cloudmap.enabled.then(|| CloudMapContext {
-        registry: registry.clone(),
-        snapshots: snapshots.clone(),
-        authenticator: Arc::clone(&authenticator),
-        config: config.cloudmap.clone(),
-        metrics: CloudMapMetrics::register(&mut metrics),
-    });
+    let cloud_map = cloud_map(
+        config,
+        (&registry, &snapshots),
+        &authenticator,
+        &mut metrics,
+    );
     let draining = Arc::new(AtomicBool::new(false));
     let ops = ops(
         &registry,
@@ -140,12 +139,8 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         quarantined.len(),
         metrics,
     );
-    let mut router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
-    if let Some(cloud_map) = cloud_map {
-        router = router
-            .merge(waypost_api_cloudmap::router(cloud_map))
-            .map_err(failed)?;
-    }
+    let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
+    let router = router.merge(cloud_map).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
     let (stop_writer, stopped) = watch::channel(false);
     let writer = spawn_writer(writer, stopped)?;
@@ -160,6 +155,25 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         draining,
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
+    })
+}
+
+/// Makes the routes of the Cloud Map API; none when it is off.
+fn cloud_map(
+    config: &Config,
+    (registry, snapshots): (&Registry, &Snapshots),
+    authenticator: &Arc<Authenticator>,
+    metrics: &mut prometheus_client::registry::Registry,
+) -> Router {
+    if !config.cloudmap.enabled {
+        return Router::new();
+    }
+    waypost_api_cloudmap::router(CloudMapContext {
+        registry: registry.clone(),
+        snapshots: snapshots.clone(),
+        authenticator: Arc::clone(authenticator),
+        config: config.cloudmap.clone(),
+        metrics: CloudMapMetrics::register(metrics),
     })
 }
 

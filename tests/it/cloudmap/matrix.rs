@@ -1,6 +1,6 @@
 //! Every constraint of every operation of botocore's model, violated once.
 
-use super::{python, program, succeeds};
+use super::{program, python, succeeds};
 use crate::server::Server;
 
 const MATRIX: &str = include_str!("matrix.py");

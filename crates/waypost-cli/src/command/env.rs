@@ -57,7 +57,10 @@ impl EnvArguments {
         };
         let environment = Environment {
             variables: vec![
-                variable("AWS_ENDPOINT_URL_SERVICEDISCOVERY", &options.client()?.url()),
+                variable(
+                    "AWS_ENDPOINT_URL_SERVICEDISCOVERY",
+                    &options.client()?.url(),
+                ),
                 variable("AWS_DISABLE_HOST_PREFIX_INJECTION", "true"),
             ],
             notes: AWS_NOTES.to_vec(),
