@@ -106,6 +106,146 @@ fn what_is_sent_in_cbor_is_answered_in_cbor_errors_included() {
 }
 
 #[test]
+fn the_aws_cli_manages_and_discovers_with_the_environment_that_is_printed() {
+    let test = "the_aws_cli_manages_and_discovers_with_the_environment_that_is_printed";
+    let Some(python) = python(test) else { return };
+    let server = with_keys().start();
+    let printed = told(&server.cli(&["env", "aws", "-o", "json"]));
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let aws = |arguments: &[&str]| -> Value {
+        let mut command = Command::new(&python);
+        command
+            .args(["-m", "awscli", "servicediscovery"])
+            .args(arguments);
+        command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true");
+        for variable in printed["variables"].as_array().unwrap() {
+            let of = |name: &str| variable[name].as_str().unwrap();
+            command.env(of("name"), of("value"));
+        }
+        command
+            .env("AWS_DEFAULT_REGION", "eu-west-1")
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    };
+    let made = aws(&["create-http-namespace", "--name", "plain"]);
+    let id = made["OperationId"].as_str().unwrap();
+    let operation = aws(&["get-operation", "--operation-id", id]);
+    let namespace = &operation["Operation"]["Targets"]["NAMESPACE"];
+    let namespace = namespace.as_str().unwrap();
+    let arn = aws(&["get-namespace", "--id", namespace]);
+    let arn = &arn["Namespace"]["Arn"];
+    let expected = format!("arn:aws:servicediscovery:eu-west-1:123456789012:namespace/{namespace}");
+    assert_eq!(*arn, json!(expected), "region and account are the key's");
+    let made = aws(&[
+        "create-service",
+        "--name",
+        "jobs",
+        "--namespace-id",
+        namespace,
+    ]);
+    let service = made["Service"]["Id"].as_str().unwrap();
+    aws(&[
+        "register-instance",
+        "--service-id",
+        service,
+        "--instance-id",
+        "one",
+        "--attributes",
+        "url=x",
+    ]);
+    // The operation whose host gets `data-` before it, unless the environment says otherwise.
+    let names = ["--namespace-name", "plain", "--service-name", "jobs"];
+    let found = aws(&[&["discover-instances"], names.as_slice()].concat());
+    assert_eq!(found["Instances"][0]["InstanceId"], "one");
+}
+
+#[test]
+fn the_name_of_the_api_and_its_data_twin_are_answered_by_dns() {
+    let setup = Setup::new().file("[cloudmap]\napi_name = \"sd.example\"\n");
+    let server = setup.start();
+    for name in ["sd.example", "data-sd.example"] {
+        let output = server.cli(&["resolve", name, "-o", "json"]);
+        let resolved: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(resolved["answers"][0]["data"], "127.0.0.1", "{resolved}");
+    }
+    let refused = Setup::new()
+        .file("[cloudmap]\napi_name = \"a b\"\n")
+        .refusal();
+    assert!(
+        told(&refused).contains("cloudmap.api_name"),
+        "{}",
+        told(&refused)
+    );
+}
+
+#[test]
+fn a_page_of_another_site_is_refused_while_the_server_is_open() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let headers = [
+        ("Content-Type", "application/x-amz-json-1.1"),
+        (
+            "X-Amz-Target",
+            "Route53AutoNaming_v20170314.CreateHttpNamespace",
+        ),
+        ("Origin", "http://rebound.example"),
+    ];
+    let answer = connection.request("POST", "/", &headers, br#"{"Name":"x"}"#);
+    let answer = answer.unwrap();
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(body["__type"], "AccessDeniedException");
+    let listed = server.post_aws(&request("ListNamespaces", &json!({})));
+    assert_eq!(listed.1, json!({ "Namespaces": [] }));
+}
+
+#[test]
+fn what_is_no_request_of_cloud_map_is_told_why() {
+    let server = Server::start();
+    let ask = |headers: &[(&str, &str)], body: &[u8]| -> (u16, Value) {
+        let mut connection = server.connect();
+        let answer = connection.request("POST", "/", headers, body).unwrap();
+        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    };
+    let json = ("Content-Type", "application/x-amz-json-1.1");
+    let target = |name: &'static str| ("X-Amz-Target", name);
+    let list = target("Route53AutoNaming_v20170314.ListNamespaces");
+    for (headers, body, code) in [
+        (vec![json], &b"{}"[..], "UnknownOperationException"),
+        (
+            vec![json, target("Route53AutoNaming_v20170314.Nothing")],
+            b"{}",
+            "UnknownOperationException",
+        ),
+        (
+            vec![json, target("DynamoDB_20120810.GetItem")],
+            b"{}",
+            "UnknownOperationException",
+        ),
+        (vec![json, list], b"{", "SerializationException"),
+        (vec![json, list], b"[]", "InvalidInput"),
+        (
+            vec![("Content-Type", "text/plain"), list],
+            b"{}",
+            "SerializationException",
+        ),
+    ] {
+        let (status, answer) = ask(&headers, body);
+        assert_eq!(
+            (status, &answer["__type"]),
+            (400, &json!(code)),
+            "{headers:?}"
+        );
+        assert!(!answer["message"].as_str().unwrap().is_empty());
+    }
+    let huge = vec![b' '; 2 << 20];
+    let (status, answer) = ask(&[json, list], &huge);
+    assert_eq!(status, 413, "{answer}");
+}
+
+#[test]
 fn operations_and_request_ids_outlive_the_server() {
     let mut server = Server::start();
     let create = json!({ "Name": "plain", "CreatorRequestId": "once" });

@@ -11,7 +11,8 @@ use std::process::Command;
 use crate::program::{Environment, Failure, output_of, succeeds};
 
 /// What the Python programs among the peers are, and what the tests' own Python programs import.
-const PYTHON_PACKAGES: [&str; 7] = [
+const PYTHON_PACKAGES: [&str; 8] = [
+    "awscli==1.46.*",
     "boto3==1.44.*",
     "schemathesis==4.32.*",
     "dnspython==2.9.*",

@@ -33,6 +33,16 @@ pub(crate) fn authenticate(
     if needs && is_signed {
         return signer(cloud_map, head, body);
     }
+    let is_of_a_page = ["origin", "sec-fetch-site"]
+        .iter()
+        .any(|name| head.header(name).is_some());
+    if !needs && is_of_a_page {
+        // Any Host is taken, so that a page under any name could reach a server on loopback (DNS rebinding).
+        return Err(Fault::bad(
+            "AccessDeniedException",
+            "Requests of web pages are refused while the server knows no credential.",
+        ));
+    }
     // Whoever signs to an open server names a region all the same.
     let region = authorization.and_then(region_of);
     let access = cloud_map

@@ -20,6 +20,9 @@ pub struct CloudMapConfig {
     pub region: String,
     /// Account in ARNs for callers whose key has none.
     pub account: String,
+    /// A DNS name of this server, such as `servicediscovery.internal`. The DNS server answers for it, and for the name with
+    /// `data-` before it, to which SDKs send discoveries.
+    pub api_name: Option<String>,
 }
 
 /// How inputs are judged.
@@ -54,6 +57,7 @@ impl Default for CloudMapConfig {
             operations_max: 20_000,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
+            api_name: None,
         }
     }
 }

@@ -263,6 +263,10 @@ impl Answer<'_, '_> {
             self.is_authoritative = true;
             return self.service(asked, qtype, service, wire).map(Some);
         }
+        if let Some(zone) = table.own(wire) {
+            self.is_authoritative = true;
+            return self.own_name(asked, qtype, zone).map(Some);
+        }
         match table.find(wire, guards) {
             Place::Service { service, name, own } => {
                 self.is_authoritative = true;
@@ -586,6 +590,16 @@ impl Answer<'_, '_> {
         Ok(())
     }
 
+    /// Answers for a name that is this server itself.
+    fn own_name(&mut self, asked: &Asked, qtype: u16, zone: &Zone) -> Result<Next, Full> {
+        let before = self.records.answers();
+        self.name_server(asked, qtype, zone)?;
+        if self.records.answers() == before {
+            self.lone_zone(asked, qtype, zone, true)?;
+        }
+        Ok(Next::Done)
+    }
+
     /// Answers for the name of an address.
     fn reverse(
         &mut self,
@@ -610,12 +624,12 @@ impl Answer<'_, '_> {
                 {
                     // A network of one address is a zone of one name.
                     let is_apex = asked.name.wire() == zone.apex();
-                    self.reverse_zone(asked, qtype, &zone, is_apex)?;
+                    self.lone_zone(asked, qtype, &zone, is_apex)?;
                 }
             }
             Reversed::Empty(zone, is_apex) => {
                 self.is_authoritative = true;
-                self.reverse_zone(asked, qtype, &zone, is_apex)?;
+                self.lone_zone(asked, qtype, &zone, is_apex)?;
             }
             Reversed::Missing(zone) => {
                 self.is_authoritative = true;
@@ -662,8 +676,8 @@ impl Answer<'_, '_> {
         }
     }
 
-    /// Answers for a name of a zone of addresses that has no names of instances of that type.
-    fn reverse_zone(
+    /// Answers for a name of a zone without namespace that has no records of that type.
+    fn lone_zone(
         &mut self,
         asked: &Asked,
         qtype: u16,

@@ -398,7 +398,10 @@ fn zones_of(net: &IpNet, config: &DnsConfig) -> ZonesOf {
             let shifted = at.checked_shl(tree.bits() - len).unwrap_or(0);
             let bits = first | shifted;
             let apex = tree.name(bits, len);
-            (bits, Arc::new(Zone::reverse(&apex, Revision(1), config)))
+            (
+                bits,
+                Arc::new(Zone::of_no_namespace(&apex, Revision(1), config)),
+            )
         })
         .collect()
 }

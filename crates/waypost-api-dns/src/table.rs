@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use papaya::{HashMap, LocalGuard};
 use waypost_core::{
-    BoxFuture, NamespaceKind, NamespaceName, NamespaceState, Projection, ServiceKey, ServiceState,
-    Snapshot, Touched, check_dns_service,
+    BoxFuture, NamespaceKind, NamespaceName, NamespaceState, Projection, Revision, ServiceKey,
+    ServiceState, Snapshot, Touched, check_dns_service,
 };
 
 use crate::name::{labels, split_label, to_lower_wire};
@@ -28,6 +28,8 @@ pub struct Table {
     /// Names that have nothing of their own, but names below them: how many of those.
     above: Map<u32>,
     reverse: Reverse,
+    /// Names that are this server itself.
+    own: Vec<Zone>,
     /// The most labels that a service or zone has.
     labels_max: AtomicUsize,
     is_loaded: AtomicBool,
@@ -75,11 +77,28 @@ impl Table {
             zones: Map::default(),
             above: Map::default(),
             reverse: Reverse::new(config),
+            own: Vec::new(),
             labels_max: AtomicUsize::new(0),
             is_loaded: AtomicBool::new(false),
             config: config.clone(),
             writing: Mutex::new(()),
         }
+    }
+
+    /// Answers for a name with the address at which this server was asked, whatever the registry has. A name that is no
+    /// DNS name is passed over.
+    #[must_use]
+    pub fn with_own_name(mut self, name: &str) -> Self {
+        if let Some(apex) = to_lower_wire(name) {
+            self.own
+                .push(Zone::of_no_namespace(&apex, Revision(1), &self.config));
+        }
+        self
+    }
+
+    /// Returns the zone of a name (lower case) that is this server itself.
+    pub(crate) fn own(&self, name: &[u8]) -> Option<&Zone> {
+        self.own.iter().find(|zone| zone.apex() == name)
     }
 
     /// Returns how many services it answers for.

@@ -69,8 +69,8 @@ impl Zone {
         Some(zone)
     }
 
-    /// Makes the zone of reverse names, which belongs to no namespace.
-    pub(crate) fn reverse(apex: &[u8], revision: Revision, config: &DnsConfig) -> Self {
+    /// Makes a zone that belongs to no namespace: of reverse names, or of a name of this server.
+    pub(crate) fn of_no_namespace(apex: &[u8], revision: Revision, config: &DnsConfig) -> Self {
         let zone = Self {
             apex: apex.into(),
             serial: AtomicU32::new(serial_of(revision)),

@@ -14,8 +14,8 @@ use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
-    Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy, Registry,
-    Snapshots, SoleOwner, Store, SystemClock, random_seeds,
+    Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, NamespaceName, Opened, Parts,
+    Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds,
 };
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::Checker;
@@ -91,7 +91,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     check(loaded)?;
     let server = Server::bind(&config.http).map_err(failed)?;
     let dns = DnsServer::bind(&config.dns).map_err(failed)?;
-    let table = Arc::new(Table::new(&config.dns));
+    let table = Arc::new(table(config));
     let on_loopback = server.local_addr().ip().is_loopback();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let storage = open_storage(config, &clock)?;
@@ -156,6 +156,16 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
     })
+}
+
+fn table(config: &Config) -> Table {
+    let table = Table::new(&config.dns);
+    match &config.cloudmap.api_name {
+        Some(name) => table
+            .with_own_name(name)
+            .with_own_name(&format!("data-{name}")),
+        None => table,
+    }
 }
 
 /// Makes the routes of the Cloud Map API; none when it is off.
@@ -242,6 +252,11 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
     }
     if let Err(error) = config.access.startup_check(config.http.listen.ip()) {
         errors.push(loaded.error("http.listen", error.to_string()));
+    }
+    if let Some(name) = &config.cloudmap.api_name
+        && !NamespaceName::new(name).is_ok_and(|name| name.is_dns_name())
+    {
+        errors.push(loaded.error("cloudmap.api_name", "must be a DNS name"));
     }
     if let Err(error) = config.dns.validate() {
         errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));

@@ -248,6 +248,23 @@ fn a_service_has_the_addresses_that_the_host_names_of_its_instances_had_when_the
 }
 
 #[test]
+fn a_name_of_the_server_itself_has_the_address_that_was_asked() {
+    let mut world = web();
+    let config = world.config.clone();
+    let table = std::mem::replace(&mut world.table, Table::new(&config));
+    world.table = table.with_own_name("cloudmap.example");
+    let asked = world.ask("CloudMap.example", A);
+    assert_eq!(asked.answers, ["CloudMap.example. 60 IN A 127.0.0.9"]);
+    let none = world.ask("cloudmap.example", rtype::AAAA);
+    assert_eq!(
+        (none.rcode, none.answers.len(), none.authority.len()),
+        (Rcode::NOERROR, 0, 1)
+    );
+    assert_eq!(world.ask("cloudmap.example", rtype::SOA).answers.len(), 1);
+    assert_eq!(world.ask("other.cloudmap.example", A).rcode, Rcode::REFUSED);
+}
+
+#[test]
 fn an_answer_that_does_not_fit_is_cut_at_a_record_and_says_so() {
     let mut world = World::new();
     for number in 0..100 {

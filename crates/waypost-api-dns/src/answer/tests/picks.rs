@@ -205,6 +205,7 @@ impl Pick {
         };
         let soa_ttl = self.bit(0).then(|| u32::from(self.d) * 3);
         Command::CreateNamespace(NamespaceSpec {
+            id: None,
             name: NamespaceName::new(name).unwrap(),
             kind,
             change: NamespaceChange {
