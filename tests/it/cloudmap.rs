@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -265,6 +266,40 @@ fn operations_and_request_ids_outlive_the_server() {
         (409, &json!("DuplicateRequest"))
     );
     assert_eq!(refused.1["DuplicateOperationId"], first.1["OperationId"]);
+}
+
+#[test]
+fn one_request_that_is_sent_many_times_at_once_happens_once() {
+    let server = Server::start();
+    let create = json!({ "Name": "plain", "CreatorRequestId": "once" });
+    let (operations, services): (Vec<Value>, Vec<Value>) = thread::scope(|scope| {
+        let calls: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let made = server.post_aws(&request("CreateHttpNamespace", &create));
+                    assert_eq!(made.0, 200, "{}", made.1);
+                    let id = json!({ "OperationId": made.1["OperationId"] });
+                    let operation = server.post_aws(&request("GetOperation", &id)).1;
+                    let namespace = &operation["Operation"]["Targets"]["NAMESPACE"];
+                    let service = json!({
+                        "Name": "jobs", "NamespaceId": namespace, "CreatorRequestId": "twice",
+                    });
+                    let made = server.post_aws(&request("CreateService", &service));
+                    assert_eq!(made.0, 200, "{}", made.1);
+                    (id, made.1["Service"]["Id"].clone())
+                })
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).unzip()
+    });
+    assert!(
+        operations.iter().all(|id| *id == operations[0]),
+        "{operations:?}"
+    );
+    assert!(services.iter().all(|id| *id == services[0]), "{services:?}");
+    let listed = server.post_aws(&request("ListNamespaces", &json!({}))).1;
+    assert_eq!(listed["Namespaces"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["Namespaces"][0]["ServiceCount"], 1);
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub(crate) async fn create(call: &Call<'_>, kind: NamespaceKind) -> Result<Value
         return Err(Fault::invalid(format!("{given} is not a DNS name.")));
     }
     if let Ok(known) = call.view().namespace(&name) {
-        return Err(already_exists(known.namespace()));
+        let fault = already_exists(known.namespace());
+        return call.repeated_or(OperationType::CreateNamespace, given, fault);
     }
     let id = fresh_id("ns-");
     let spec = NamespaceSpec {

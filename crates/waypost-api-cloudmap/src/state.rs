@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use waypost_access::Authenticator;
 use waypost_core::{
-    Access, Applied, Command, ErrorKind, NamespaceState, Registry, RegistryError, ServiceState,
-    Snapshots, Timestamp, View,
+    Access, Applied, Command, ErrorKind, NamespaceState, Registry, ServiceState, Snapshots,
+    Timestamp, View,
 };
 
 use crate::arn::{Kind, arn, id_of};
@@ -139,6 +139,18 @@ impl Call<'_> {
         }
     }
 
+    /// Answers a call that found its effect there: two calls of one request at once, of which whoever comes second finds
+    /// the operation of the first. Else it is the fault.
+    pub(crate) fn repeated_or(
+        &self,
+        kind: OperationType,
+        subject: &str,
+        fault: Fault,
+    ) -> Result<Value, Fault> {
+        let repeated = self.repeated(kind, subject)?;
+        repeated.ok_or(fault)
+    }
+
     /// Does what a command says and keeps its operation in the same step; returns the operation's id.
     pub(crate) async fn operate(
         &self,
@@ -168,16 +180,8 @@ impl Call<'_> {
             .registry
             .apply_noted(&self.access, command, notes)
             .await;
-        match applied {
-            Ok(_) => {}
-            // Two calls of one request at once: whoever comes second finds the operation of the first.
-            Err(error @ RegistryError::Conflict { .. }) => {
-                return match self.repeated(kind, subject)? {
-                    Some(answer) => Ok(answer),
-                    None => Err(Fault::of(&error, about)),
-                };
-            }
-            Err(error) => return Err(Fault::of(&error, about)),
+        if let Err(error) = applied {
+            return self.repeated_or(kind, subject, Fault::of(&error, about));
         }
         self.make_room(&id).await;
         Ok(operation_answer(&id))
