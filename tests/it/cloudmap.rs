@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, Setup};
+use crate::server::{Server, Setup, waypost};
 use crate::skips::{peer, skipped};
 
 mod matrix;
@@ -95,6 +95,38 @@ fn signatures_are_verified_as_soon_as_there_is_a_key() {
     let answer = server.post_aws(&request);
     assert_eq!(answer.0, 400);
     assert_eq!(answer.1["__type"], "MissingAuthenticationTokenException");
+}
+
+#[test]
+fn a_key_pair_that_was_issued_signs_within_its_grants() {
+    let Some(python) = python("a_key_pair_that_was_issued_signs_within_its_grants") else {
+        return;
+    };
+    let server = Server::start();
+    let issue = |token: &str, arguments: &[&str]| -> Value {
+        let whole = [&["token", "create"], arguments, &["-q", "-o", "json"]].concat();
+        let mut command = waypost(&whole);
+        command
+            .env("SERVICE_DISCOVERY_URL", server.url())
+            .env("WAYPOST_TOKEN", token);
+        serde_json::from_slice(&command.output().unwrap().stdout).unwrap()
+    };
+    let admin = issue("", &["admin"])["secret"].as_str().unwrap().to_owned();
+    let account = ["--aws", "--account", "210987654321"];
+    let all = issue(&admin, &[&["all"], account.as_slice()].concat());
+    let pair = |made: &Value| -> (String, String) {
+        let of = |name: &str| made[name].as_str().unwrap().to_owned();
+        (of("id"), of("secret"))
+    };
+    let (id, secret) = pair(&all);
+    let port = server.dns().port().to_string();
+    succeeds(program(&python, &server, (&id, &secret), FLOW).arg(&port));
+    let reader = issue(&admin, &["reader", "--aws", "--allow", "read"]);
+    let (id, secret) = pair(&reader);
+    let creating = "import boto3; boto3.client('servicediscovery').create_http_namespace(Name='x')";
+    let denied = program(&python, &server, (&id, &secret), creating);
+    let denied = told(&{ denied }.output().unwrap());
+    assert!(denied.contains("AccessDeniedException"), "{denied}");
 }
 
 #[test]

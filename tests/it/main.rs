@@ -46,3 +46,4 @@ mod peers;
 mod readme;
 mod run;
 mod sources;
+mod tokens;

@@ -1,13 +1,14 @@
 //! A token, or none, becomes an access.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use waypost_core::{Access, Dialect, Grant, Pattern, RegistryError, Timestamp, Verb};
+use waypost_core::{Access, Dialect, Grant, Pattern, RegistryError, Snapshots, Timestamp, Verb};
 
 use crate::config::{AccessConfig, AccessError, AwsKeyConfig};
 use crate::credential::Credential;
-use crate::server_key::ServerKey;
+use crate::issued::{self, Book, Made, Wanted};
+use crate::server_key::{DIGEST_BYTES, ServerKey};
 use crate::sigv4::{Claim, KeySecret, SigV4Error, SignedRequest, SigningKeys};
 
 /// The subject of requests to a server without credentials.
@@ -63,6 +64,8 @@ pub struct Authenticator {
     key: ServerKey,
     credentials: Vec<Credential>,
     aws_keys: Vec<AwsKey>,
+    /// What was issued, once the registry is open.
+    issued: OnceLock<Book>,
     signing_keys: SigningKeys,
     /// What everybody may do, on a server that is open.
     open: Option<Access>,
@@ -102,14 +105,37 @@ impl Authenticator {
             key: server_key,
             credentials,
             aws_keys: config.aws_keys.iter().map(AwsKey::of).collect(),
+            issued: OnceLock::new(),
             signing_keys: SigningKeys::default(),
             public: config.public_reads.then(public),
         })
     }
 
+    /// Takes in what the registry has issued, now and from now on.
+    pub fn follow(&self, snapshots: Snapshots) {
+        // There is one registry, which is followed once.
+        let _known = self.issued.set(Book(snapshots));
+    }
+
+    /// Makes a credential, which holds as soon as the registry keeps its document.
+    ///
+    /// # Errors
+    /// `Unavailable` when the system gives no random bytes.
+    pub fn issue(&self, wanted: Wanted, now: Timestamp) -> Result<Made, RegistryError> {
+        issued::make(&self.key, wanted, now).map_err(|error| RegistryError::Unavailable {
+            why: format!("the system gives no random bytes: {error}"),
+        })
+    }
+
     /// Says whether every request needs a credential, reads perhaps excepted.
     pub fn needs_credentials(&self) -> bool {
-        self.open.is_none()
+        self.open_access().is_none()
+    }
+
+    /// Returns what everybody may do: nothing as soon as there is any credential.
+    fn open_access(&self) -> Option<&Access> {
+        let is_closed = self.issued.get().is_some_and(|book| !book.is_empty());
+        self.open.as_ref().filter(|_| !is_closed)
     }
 
     /// Returns what the bearer of a token may do, or what may be done without one.
@@ -125,13 +151,13 @@ impl Authenticator {
         dialect: Dialect,
         is_read: bool,
     ) -> Result<Access, RegistryError> {
-        let access = match (&self.open, bearer, &self.public) {
+        let access = match (self.open_access(), bearer, &self.public) {
             (Some(open), _, _) => open,
             (None, Some(token), _) => {
-                let credential = self.credential_of(token);
-                &credential
-                    .ok_or_else(|| refuse("the token is not valid"))?
-                    .access
+                let digest = self.key.digest(token);
+                let access = self.access_of(&digest);
+                let access = access.ok_or_else(|| refuse("the token is not valid"))?;
+                return Ok(access.of_request(dialect, peer));
             }
             (None, None, Some(public)) if is_read => public,
             (None, None, _) => return Err(refuse("send the header Authorization: Bearer <token>")),
@@ -151,28 +177,32 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<Signer, SigV4Error> {
         let claim = Claim::read(request.headers)?;
-        let known = self.aws_keys.iter().find(|key| key.id == claim.key_id);
-        let secret = known.map(|key| &key.secret);
+        let configured = self.aws_keys.iter().find(|key| key.id == claim.key_id);
+        let configured =
+            configured.map(|key| (key.secret.clone(), key.account.clone(), key.access.clone()));
+        let issued = || self.issued.get()?.key(&claim.key_id, &self.key, now);
+        let known = configured.or_else(issued);
+        let secret = known.as_ref().map(|(secret, _, _)| secret);
         claim.verify(request, (service, secret), now, &self.signing_keys)?;
         // Only a known key is verified.
-        let key = known.ok_or(SigV4Error::Unknown)?;
+        let (_, account, access) = known.ok_or(SigV4Error::Unknown)?;
         Ok(Signer {
-            access: key.access.of_request(dialect, peer),
-            account: key.account.clone(),
+            access: access.of_request(dialect, peer),
+            account,
             region: claim.region,
         })
     }
 
     /// Looks at every credential, so that the time does not tell which one was meant.
-    fn credential_of(&self, token: &str) -> Option<&Credential> {
-        let digest = self.key.digest(token);
+    fn access_of(&self, digest: &[u8; DIGEST_BYTES]) -> Option<Access> {
         let mut found = None;
         for credential in &self.credentials {
-            if bool::from(credential.matches(&digest)) {
-                found = Some(credential);
+            if bool::from(credential.matches(digest)) {
+                found = Some(credential.access.clone());
             }
         }
-        found
+        // Issued tokens are found by their keyed hash, which tells nobody anything of the token.
+        found.or_else(|| self.issued.get()?.token(digest))
     }
 }
 

@@ -9,6 +9,7 @@
 mod authenticator;
 mod config;
 mod credential;
+mod issued;
 mod secret;
 mod server_key;
 pub mod sigv4;
@@ -18,5 +19,6 @@ mod tests;
 
 pub use authenticator::{ANONYMOUS, Authenticator, PUBLIC_READER, SHARED_SECRET, Signer};
 pub use config::{AccessConfig, AccessError, AwsKeyConfig};
+pub use issued::{Issued, Made, NEW, Wanted};
 pub use secret::Secret;
 pub use server_key::{SERVER_KEY_BYTES, ServerKey, ServerKeyError};

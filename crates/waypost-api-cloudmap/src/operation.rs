@@ -104,10 +104,8 @@ impl Operation {
 
     /// Lists all that can be looked up, by id.
     pub(crate) fn all(snapshot: &Snapshot) -> impl Iterator<Item = Self> {
-        let documents = snapshot.documents();
-        documents
-            .filter(|document| &*document.key.kind == KIND)
-            .filter_map(|document| Self::read(document))
+        let documents = snapshot.documents_of(KIND);
+        documents.filter_map(|document| Self::read(document))
     }
 
     /// Returns the command that keeps it. With a request id nobody else may have kept it before.

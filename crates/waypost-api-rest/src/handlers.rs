@@ -6,6 +6,7 @@ pub(crate) mod own;
 pub(crate) mod server;
 pub(crate) mod service_discovery;
 mod sources;
+pub(crate) mod tokens;
 
 /// Wraps a function of `(&Rest, &mut Request)` for the router.
 macro_rules! waiting {

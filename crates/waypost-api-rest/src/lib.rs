@@ -50,5 +50,6 @@ pub fn router(context: RestContext) -> Router {
     let router = handlers::service_discovery::routes(router, &rest);
     let router = handlers::own::routes(router, &rest);
     let router = handlers::explain::routes(router, &rest);
+    let router = handlers::tokens::routes(router, &rest);
     handlers::server::routes(router, &rest).on_rejection(render_problem)
 }

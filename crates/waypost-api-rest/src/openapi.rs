@@ -319,6 +319,9 @@ fn components() -> Components {
     add::<own::NamespaceSettings>(&mut schemas);
     add::<own::ModeSettings>(&mut schemas);
     add::<own::DnsServer>(&mut schemas);
+    add::<own::Token>(&mut schemas);
+    add::<own::TokenList>(&mut schemas);
+    add::<own::TokenSettings>(&mut schemas);
     add::<own::ServiceSettings>(&mut schemas);
     add::<own::Registration>(&mut schemas);
     add::<own::HeartbeatBody>(&mut schemas);

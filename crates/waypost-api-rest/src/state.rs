@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 use waypost_access::{Authenticator, PUBLIC_READER};
 use waypost_core::{
     Access, Dialect, NamespaceKind, NamespaceName, Registry, RegistryError, ServiceKey,
-    ServiceState, View,
+    ServiceState, Snapshots, View,
 };
 use waypost_http::{Body, RequestHead, Response, empty};
 
@@ -35,6 +35,8 @@ pub struct RestContext {
     pub metrics: RestMetrics,
     /// Where DNS is answered.
     pub dns: DnsFacts,
+    /// What the registry publishes: issued credentials are read out of it.
+    pub snapshots: Snapshots,
 }
 
 /// What the API tells about the DNS server.
@@ -85,6 +87,7 @@ pub(crate) struct Rest {
     pub(crate) turns: Turns,
     pub(crate) documents: Documents,
     pub(crate) dns: DnsFacts,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// What the server says about its interface, rendered once.
@@ -117,6 +120,7 @@ impl Rest {
             version,
             metrics,
             dns,
+            snapshots,
         } = context;
         Self {
             cache: RenderCache::new(config.cache_entries_max, config.cache_bytes_max),
@@ -127,6 +131,7 @@ impl Rest {
             config,
             metrics,
             dns,
+            snapshots,
         }
     }
 

@@ -14,6 +14,7 @@ mod register;
 mod register_many;
 mod registration_file;
 mod resolve;
+mod token;
 
 pub use completions::CompletionsArguments;
 pub use deregister::DeregisterArguments;
@@ -26,6 +27,7 @@ pub use heartbeat::HeartbeatArguments;
 pub use list::ListArguments;
 pub use register::{CheckArgument, RegisterArguments};
 pub use resolve::{RecordType, ResolveArguments};
+pub use token::TokenArguments;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -56,6 +58,8 @@ pub enum ClientCommand {
     Resolve(ResolveArguments),
     /// Print what another DNS server needs to ask this one
     Export(ExportArguments),
+    /// Issue, list and revoke credentials
+    Token(TokenArguments),
     /// Print the environment that other clients need to use Waypost
     Env(EnvArguments),
     /// Print the completions of a shell

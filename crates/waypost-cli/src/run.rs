@@ -95,6 +95,7 @@ async fn dispatch(
         ClientCommand::Explain(arguments) => arguments.run(options, screen).await,
         ClientCommand::Resolve(arguments) => arguments.run(options, screen).await,
         ClientCommand::Export(arguments) => arguments.run(options, screen).await,
+        ClientCommand::Token(arguments) => arguments.run(options, screen).await,
         ClientCommand::Env(arguments) => arguments.run(options, screen),
         ClientCommand::Completions(arguments) => arguments.run(program, screen),
         ClientCommand::Version => crate::command::version(screen),

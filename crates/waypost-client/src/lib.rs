@@ -44,6 +44,6 @@ pub use resource::Resource;
 pub use secret::Secret;
 pub use wire::{
     Check, CheckKind, CheckReport, Discovery, DnsRecord, DnsServer, DnsSettings, Explanation,
-    Health, HeartbeatAnswer, Instance, Mode, Namespace, Port, Registration, ServerHealth, Service,
-    ServiceSettings, Tier,
+    GrantLine, Health, HeartbeatAnswer, Instance, IssuedToken, Mode, Namespace, Port, Registration,
+    ServerHealth, Service, ServiceSettings, Tier, TokenList, TokenSettings,
 };

@@ -13,6 +13,10 @@ pub enum Resource<'a> {
     Namespace(&'a str),
     /// Where the server answers DNS.
     Dns,
+    /// The credentials that were issued.
+    Tokens,
+    /// One of them.
+    Token(&'a str),
     /// The listing of all services.
     Services,
     /// One service.
@@ -40,6 +44,8 @@ impl Resource<'_> {
             Self::Namespaces => Ok(PathBuilder::new("/v1/namespaces")),
             Self::Namespace(name) => PathBuilder::new("/v1/namespaces").name("namespace", name),
             Self::Dns => Ok(PathBuilder::new("/v1/dns")),
+            Self::Tokens => Ok(PathBuilder::new("/v1/tokens")),
+            Self::Token(id) => PathBuilder::new("/v1/tokens").name("id", id),
             Self::Services => services(namespace),
             Self::Service(service) => services(namespace)?.name("service", service),
             Self::Instances(service) => Ok(services(namespace)?

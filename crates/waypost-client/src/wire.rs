@@ -11,6 +11,7 @@ mod instance;
 mod page;
 mod registration;
 mod service;
+mod token;
 mod word;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use registration::{Check, Port, Registration};
 pub use service::{
     DnsRecord, DnsServer, DnsSettings, InstanceCounts, Namespace, Service, ServiceSettings,
 };
+pub use token::{GrantLine, IssuedToken, TokenList, TokenSettings};
 pub use word::{CheckKind, CheckState, Health, LeaseState, Mode, Tier};
 
 pub(crate) use discovery::DiscoveryHeartbeat;

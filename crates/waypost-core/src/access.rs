@@ -70,6 +70,11 @@ impl Pattern {
         Ok(Self(text(value)))
     }
 
+    /// Returns the pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The pattern that covers every name.
     pub fn any() -> Self {
         Self(text("*"))

@@ -18,6 +18,7 @@ use crate::recent::{Recent, Touched};
 use crate::registration::Registration;
 use crate::service::Service;
 use crate::text::Text;
+use crate::text::text;
 use crate::time::Timestamp;
 use crate::verdict::{Verdict, effective_checks};
 use crate::vitals::{LeaseCell, Vitals};
@@ -344,6 +345,19 @@ impl Snapshot {
     /// Lists every document by key.
     pub fn documents(&self) -> impl Iterator<Item = &Arc<Document>> {
         self.documents.values().map(|(document, _)| document)
+    }
+
+    /// Lists the documents of a kind by key.
+    pub fn documents_of(&self, kind: &str) -> impl Iterator<Item = &Arc<Document>> {
+        let first = DocumentKey {
+            kind: text(kind),
+            key: text(""),
+        };
+        let kind = first.kind.clone();
+        self.documents
+            .range(first..)
+            .map(|(_, (document, _))| document)
+            .take_while(move |document| document.key.kind == kind)
     }
 
     /// Returns the mode set for an instance, whether it is registered or not, and when it was last written.

@@ -124,13 +124,10 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         metrics: DnsMetrics::register(&mut metrics),
     };
     let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
-    let rest = rest_context(config, &registry, &authenticator, &dns, &mut metrics);
-    let cloud_map = cloud_map(
-        config,
-        (&registry, &snapshots),
-        &authenticator,
-        &mut metrics,
-    );
+    authenticator.follow(snapshots.clone());
+    let data = (&registry, &snapshots);
+    let rest = rest_context(config, data, &authenticator, &dns, &mut metrics);
+    let cloud_map = cloud_map(config, data, &authenticator, &mut metrics);
     let draining = Arc::new(AtomicBool::new(false));
     let ops = ops(
         &registry,
@@ -189,7 +186,7 @@ fn cloud_map(
 
 fn rest_context(
     config: &Config,
-    registry: &Registry,
+    (registry, snapshots): (&Registry, &Snapshots),
     authenticator: &Arc<Authenticator>,
     dns: &Dns,
     metrics: &mut prometheus_client::registry::Registry,
@@ -200,6 +197,7 @@ fn rest_context(
         config: config.rest.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         metrics: RestMetrics::register(metrics),
+        snapshots: snapshots.clone(),
         dns: DnsFacts {
             listen: dns.server.local_addrs().to_vec(),
             ttls: DnsTtls {

@@ -19,8 +19,10 @@ async fn context() -> RestContext {
         seeds: random_seeds(),
     };
     let key = ServerKey::from_bytes(&[1; 32]);
+    let opened = Registry::open(parts).await.unwrap();
     RestContext {
-        registry: Registry::open(parts).await.unwrap().registry,
+        registry: opened.registry,
+        snapshots: opened.snapshots,
         authenticator: Arc::new(Authenticator::new(&AccessConfig::default(), key, true).unwrap()),
         config: RestConfig::default(),
         version: "1.2.3".to_owned(),

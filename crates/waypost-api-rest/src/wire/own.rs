@@ -7,6 +7,7 @@ mod namespace;
 mod page;
 mod service;
 mod tier;
+mod token;
 
 pub(crate) use check::{Check, CheckKindWord, Seconds};
 pub(crate) use explanation::{
@@ -22,3 +23,4 @@ pub(crate) use service::{
     DnsRecord, DnsSettings, InstanceCounts, RecordType, Routing, Service, ServiceSettings,
 };
 pub(crate) use tier::Tier;
+pub(crate) use token::{GrantLine, Token, TokenList, TokenSettings, VerbWord};

@@ -11,6 +11,7 @@ async fn routes(server: &Running) -> Vec<(String, String, bool)> {
     let authenticator = waypost_access::Authenticator::new(&access, key, true).unwrap();
     let context = RestContext {
         registry: server.registry.clone(),
+        snapshots: server.snapshots.clone(),
         authenticator: authenticator.into(),
         config: RestConfig::default(),
         version: String::new(),

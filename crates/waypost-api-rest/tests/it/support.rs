@@ -89,6 +89,7 @@ pub(crate) async fn start_with(options: Options) -> Running {
     let key = ServerKey::from_bytes(&[9; 32]);
     let context = RestContext {
         registry: opened.registry.clone(),
+        snapshots: opened.snapshots.clone(),
         authenticator: Arc::new(Authenticator::new(&options.access, key, true).unwrap()),
         config: options.config,
         version: "0.0.0-test".to_owned(),

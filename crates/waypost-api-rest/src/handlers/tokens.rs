@@ -1,0 +1,175 @@
+//! Credentials: issued, listed, revoked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use waypost_access::{Issued, NEW, Wanted};
+use waypost_core::{Access, Command, Dialect, Grant, Pattern, RegistryError, Verb};
+use waypost_http::{Request, RequestHead, Router, empty};
+
+use super::{answer, at_once, param, waiting};
+use crate::body::read_json;
+use crate::error::Answer;
+use crate::state::Rest;
+use crate::time::Rfc3339;
+use crate::wire::own::{GrantLine, Token, TokenList, TokenSettings, VerbWord};
+
+const DIALECT: Dialect = Dialect::Rest;
+const TOKENS: &str = "/v1/tokens";
+const TOKEN: &str = "/v1/tokens/{id}";
+/// Most credentials at once.
+const TOKENS_MAX: usize = 10_000;
+const GRANTS_MAX: usize = 32;
+const ACCOUNT: &str = "000000000000";
+
+pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
+    router
+        .get_sync(TOKENS, at_once!(rest, list))
+        .post(TOKENS, waiting!(rest, make))
+        .delete(TOKEN, waiting!(rest, revoke))
+}
+
+fn require_admin(access: &Access) -> Result<(), RegistryError> {
+    if access.allows_somewhere(Verb::Admin) {
+        return Ok(());
+    }
+    Err(RegistryError::Denied {
+        subject: access.subject().to_string(),
+        verb: "issue or see",
+        what: "credentials".to_owned(),
+    })
+}
+
+fn list(rest: &Rest, head: &RequestHead) -> Answer {
+    let access = rest.reader(head, DIALECT)?;
+    require_admin(&access)?;
+    let snapshot = rest.snapshots.latest();
+    let mut tokens: Vec<Token> = Issued::all(&snapshot)
+        .map(|(_, issued)| shown(&issued, None))
+        .collect();
+    tokens.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(answer(StatusCode::OK, &TokenList { tokens }))
+}
+
+async fn make(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    require_admin(&access)?;
+    let settings: TokenSettings = read_json(request).await?;
+    let wanted = wanted(rest, &settings)?;
+    if !rest.authenticator.needs_credentials() && !wanted.grants.is_empty() {
+        let rule = "must be none for the first credential: from then on nobody has access without one, and somebody must be able to issue the next";
+        return Err(RegistryError::invalid("grants", settings.grants.len(), rule).into());
+    }
+    if Issued::all(&rest.snapshots.latest()).count() >= TOKENS_MAX {
+        let rule = format!("at most {TOKENS_MAX} credentials");
+        let field = "tokens".into();
+        return Err(RegistryError::TooLarge { field, rule }.into());
+    }
+    let now = rest.registry.clock().wall();
+    let made = rest.authenticator.issue(wanted, now)?;
+    let command = Command::PutDocument {
+        document: Arc::new(made.document),
+        expected: NEW,
+    };
+    rest.registry.apply(&access, command).await?;
+    let token = shown(&made.issued, Some(made.secret.expose()));
+    Ok(answer(StatusCode::CREATED, &token))
+}
+
+async fn revoke(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    require_admin(&access)?;
+    let id = param(&request.head, "id");
+    let snapshot = rest.snapshots.latest();
+    let found = Issued::all(&snapshot).find(|(_, issued)| issued.id == id);
+    let Some((key, _)) = found else {
+        return Err(RegistryError::not_found(format!("credential {id}")).into());
+    };
+    rest.registry
+        .apply(&access, Command::RemoveDocument(key))
+        .await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn wanted(rest: &Rest, settings: &TokenSettings) -> Result<Wanted, RegistryError> {
+    let name = &settings.name;
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let rule = "must be 1 to 64 visible ASCII characters";
+        return Err(RegistryError::invalid("name", name.escape_debug(), rule));
+    }
+    let account = settings.account.as_deref().unwrap_or(ACCOUNT);
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(RegistryError::invalid(
+            "account",
+            account.escape_debug(),
+            "must have 12 digits",
+        ));
+    }
+    if settings.grants.len() > GRANTS_MAX {
+        return Err(RegistryError::TooLarge {
+            field: "grants".into(),
+            rule: format!("at most {GRANTS_MAX} grants"),
+        });
+    }
+    let grants: Result<Vec<Grant>, RegistryError> = settings.grants.iter().map(grant).collect();
+    let lives = settings.expires_in_seconds.flatten();
+    let now = rest.registry.clock().wall();
+    Ok(Wanted {
+        name: name.clone(),
+        is_aws: settings.aws,
+        account: account.to_owned(),
+        grants: grants?,
+        expires: lives.map(|seconds| now.after(Duration::from_secs(seconds.into()))),
+    })
+}
+
+fn grant(line: &GrantLine) -> Result<Grant, RegistryError> {
+    if line.verbs.is_empty() {
+        return Err(RegistryError::invalid(
+            "verbs",
+            "[]",
+            "must name at least one verb",
+        ));
+    }
+    let verbs = line.verbs.iter().map(|verb| match verb {
+        VerbWord::Read => Verb::Read,
+        VerbWord::Register => Verb::Register,
+        VerbWord::Operate => Verb::Operate,
+        VerbWord::Configure => Verb::Configure,
+        VerbWord::Admin => Verb::Admin,
+    });
+    Ok(Grant {
+        verbs: verbs.collect(),
+        namespaces: Pattern::new(&line.namespaces)?,
+        services: Pattern::new(&line.services)?,
+    })
+}
+
+fn shown(issued: &Issued, secret: Option<&str>) -> Token {
+    let lines = issued.grants.iter().map(|grant| GrantLine {
+        verbs: grant.verbs.iter().map(|verb| word(*verb)).collect(),
+        namespaces: grant.namespaces.as_str().to_owned(),
+        services: grant.services.as_str().to_owned(),
+    });
+    Token {
+        id: issued.id.clone(),
+        name: issued.name.clone(),
+        kind: if issued.is_aws { "aws" } else { "bearer" },
+        account: issued.is_aws.then(|| issued.account.clone()),
+        grants: lines.collect(),
+        created: Rfc3339(issued.created),
+        expires: issued.expires.map(Rfc3339),
+        secret: secret.map(str::to_owned),
+    }
+}
+
+fn word(verb: Verb) -> VerbWord {
+    match verb {
+        Verb::Read => VerbWord::Read,
+        Verb::Register => VerbWord::Register,
+        Verb::Operate => VerbWord::Operate,
+        Verb::Configure => VerbWord::Configure,
+        Verb::Admin => VerbWord::Admin,
+    }
+}
