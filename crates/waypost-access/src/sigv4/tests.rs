@@ -312,7 +312,12 @@ fn the_official_vectors_are_accepted() {
         };
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let outcome = sent.check("service", Some(&key), THEN);
-        assert_eq!(outcome, Ok(()), "{name}");
+        // Its session token is added after signing: what is sent as x-amz-* must be signed here.
+        let expected = match name.as_str() {
+            "post-sts-header-after" => Err(SigV4Error::unsigned("x-amz-security-token")),
+            _ => Ok(()),
+        };
+        assert_eq!(outcome, expected, "{name}");
         count += 1;
     }
     assert!(count >= 30, "only {count} vectors were found");
