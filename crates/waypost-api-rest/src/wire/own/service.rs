@@ -47,8 +47,8 @@ pub(crate) struct Service {
 pub(crate) struct DnsSettings {
     /// `Multivalue`: up to eight instances an answer; `Weighted`: one, by weight.
     pub(crate) routing: Routing,
-    /// The records it has; `CNAME` only alone, and `Weighted`.
-    #[schema(min_items = 1, max_items = 3)]
+    /// The records it has; `CNAME` only alone, and `Weighted`. Without any it is not looked up by DNS.
+    #[schema(max_items = 3)]
     pub(crate) records: Vec<DnsRecord>,
 }
 
