@@ -119,6 +119,7 @@ instances       1 of 2 in rotation; 1 healthy, 0 warning, 0 unknown, 1 unhealthy
 fails open      no
 lease           -
 removed after   300 s
+dns             -
 checks          alive (tcp)
 tags            blue
 attributes      -
