@@ -2,6 +2,7 @@
 
 use crate::program::{Environment, Failure};
 
+mod cloudmap;
 mod dns;
 mod figure;
 mod heading;
@@ -14,10 +15,11 @@ mod server;
 /// When there is no such benchmark, or a part of it cannot be measured.
 pub fn run(environment: &Environment, name: &str, quick: bool) -> Result<bool, Failure> {
     match name {
+        "cloudmap" => cloudmap::run(environment, quick).map(|()| true),
         "dns" => dns::run(environment, quick).map(|()| true),
         "registry" => registry::run(environment, quick).map(|()| true),
         _ => Err(Failure::new(format!(
-            "there is no benchmark `{name}`; there are `dns` and `registry`"
+            "there is no benchmark `{name}`; there are `cloudmap`, `dns` and `registry`"
         ))),
     }
 }

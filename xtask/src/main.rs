@@ -15,7 +15,7 @@ usage: cargo xtask <command>
   check            formatting, lints, the rules for crates, dependencies and documents
   test [--long]    check, then every test; installs the peers that tests talk to
   peers            installs those peers and prints where tests find them
-  bench <name>     measures `dns` or `registry`; --quick for a short run
+  bench <name>     measures `cloudmap`, `dns` or `registry`; --quick for a short run
 ";
 
 fn main() -> ExitCode {
