@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::server::{Server, Setup, waypost};
 use crate::skips::{peer, skipped};
 
+mod agreement;
 mod matrix;
 
 const FLOW: &str = include_str!("cloudmap/flow.py");
