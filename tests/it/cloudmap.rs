@@ -197,6 +197,28 @@ fn the_aws_cli_manages_and_discovers_with_the_environment_that_is_printed() {
 }
 
 #[test]
+fn the_sdk_for_javascript_manages_and_discovers_with_its_option() {
+    let modules = match peer("WAYPOST_PEER_JAVASCRIPT") {
+        Ok(modules) => modules,
+        Err(why) => {
+            let test = "cloudmap::the_sdk_for_javascript_manages_and_discovers_with_its_option";
+            return skipped(test, &why);
+        }
+    };
+    let server = with_keys().start();
+    let output = Command::new("node")
+        .args(["-e", include_str!("cloudmap/flow.js")])
+        .env("NODE_PATH", modules)
+        .env("AWS_ENDPOINT_URL_SERVICEDISCOVERY", server.url())
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ACCESS_KEY_ID", KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
 fn the_name_of_the_api_and_its_data_twin_are_answered_by_dns() {
     let setup = Setup::new().file("[cloudmap]\napi_name = \"sd.example\"\n");
     let server = setup.start();

@@ -22,6 +22,9 @@ const PYTHON_PACKAGES: [&str; 8] = [
     "uvicorn==0.54.*",
 ];
 
+/// What the tests' own JavaScript programs import.
+const JAVASCRIPT_PACKAGE: &str = "@aws-sdk/client-servicediscovery@3";
+
 /// A program of a Debian package: its name, the variable through which tests find it, the package.
 type DebianProgram = (&'static str, &'static str, &'static str);
 
@@ -63,8 +66,10 @@ pub fn install(environment: &Environment, target: &Path) -> Vec<Peer> {
     let schemathesis = python
         .clone()
         .map(|python| python.with_file_name("schemathesis"));
+    let javascript = javascript(environment, &folder);
     let mut peers = debian_programs(environment, &DEBIAN_PROGRAMS);
     for (name, variable, found) in [
+        ("javascript", "WAYPOST_PEER_JAVASCRIPT", javascript),
         ("prometheus", "WAYPOST_PEER_PROMETHEUS", prometheus),
         ("python", "WAYPOST_PEER_PYTHON", python),
         ("schemathesis", "WAYPOST_PEER_SCHEMATHESIS", schemathesis),
@@ -185,6 +190,33 @@ fn newest_package(folder: &Path) -> Option<PathBuf> {
         .collect();
     packages.sort();
     packages.pop().map(|(_, path)| path)
+}
+
+/// Installs what the tests' JavaScript programs import, and gives the folder of the modules.
+fn javascript(environment: &Environment, folder: &Path) -> Result<PathBuf, Failure> {
+    let place = folder.join("javascript");
+    let modules = place.join("node_modules");
+    let stamp = place.join("waypost-requirements");
+    let is_there = fs::read_to_string(&stamp).is_ok_and(|text| text == JAVASCRIPT_PACKAGE);
+    if environment.find("node").is_none() || environment.find("npm").is_none() {
+        debian_packages(environment, &["nodejs", "npm"])?;
+    }
+    if is_there {
+        return Ok(modules);
+    }
+    fs::create_dir_all(&place)?;
+    let mut install = Command::new("npm");
+    install
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&place)
+        .arg(JAVASCRIPT_PACKAGE);
+    if !succeeds(&mut install)? {
+        return Err(Failure::new(format!(
+            "npm cannot install {JAVASCRIPT_PACKAGE}"
+        )));
+    }
+    fs::write(stamp, JAVASCRIPT_PACKAGE)?;
+    Ok(modules)
 }
 
 /// Makes the Python environment that holds every package and gives its interpreter.
