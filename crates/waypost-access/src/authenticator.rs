@@ -114,7 +114,7 @@ impl Authenticator {
     /// Takes in what the registry has issued, now and from now on.
     pub fn follow(&self, snapshots: Snapshots) {
         // There is one registry, which is followed once.
-        let _known = self.issued.set(Book(snapshots));
+        let _known = self.issued.set(Book::new(snapshots));
     }
 
     /// Makes a credential, which holds as soon as the registry keeps its document.

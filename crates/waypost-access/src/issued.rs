@@ -1,6 +1,7 @@
 //! Credentials that the server issued: documents of the registry, so that they outlive it and hold on every node.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use getrandom::fill;
 use serde::{Deserialize, Serialize};
@@ -98,20 +99,38 @@ impl Issued {
 
 /// The issued credentials, as the registry has them now.
 #[derive(Debug)]
-pub(crate) struct Book(pub(crate) Snapshots);
+pub(crate) struct Book {
+    snapshots: Snapshots,
+    /// Twice the revision that was looked at last, and one more when nothing was issued then.
+    seen: AtomicU64,
+}
 
 impl Book {
-    /// Says whether any was issued.
+    pub(crate) fn new(snapshots: Snapshots) -> Self {
+        Self {
+            snapshots,
+            seen: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Says whether nothing was issued. Every request to an open server asks, so that one look holds for a revision.
     pub(crate) fn is_empty(&self) -> bool {
-        let snapshot = self.0.latest();
+        let seen = self.seen.load(Ordering::Relaxed);
+        if seen >> 1 == self.snapshots.revision().0 {
+            return seen & 1 == 1;
+        }
+        let snapshot = self.snapshots.latest();
         let mut kinds = [TOKENS, KEYS].into_iter();
-        !kinds.any(|kind| snapshot.documents_of(kind).next().is_some())
+        let is_empty = !kinds.any(|kind| snapshot.documents_of(kind).next().is_some());
+        let seen = (snapshot.revision().0 << 1) | u64::from(is_empty);
+        self.seen.store(seen, Ordering::Relaxed);
+        is_empty
     }
 
     /// Finds what the token of a keyed hash allows.
     pub(crate) fn token(&self, digest: &[u8]) -> Option<Access> {
         let key = DocumentKey::new(TOKENS, &hex(digest)).ok()?;
-        let now = self.0.wall();
+        let now = self.snapshots.wall();
         Some(self.find(&key, now)?.access())
     }
 
@@ -132,7 +151,7 @@ impl Book {
     }
 
     fn find(&self, key: &DocumentKey, now: Timestamp) -> Option<Issued> {
-        let snapshot = self.0.latest();
+        let snapshot = self.snapshots.latest();
         let (document, _) = snapshot.document(key)?;
         // The registry removes it soon after; it ends on time all the same.
         let is_over = document.expiry.is_some_and(|expiry| expiry <= now);

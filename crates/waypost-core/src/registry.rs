@@ -90,6 +90,11 @@ pub struct Opened {
 pub struct Snapshots(Registry);
 
 impl Snapshots {
+    /// Returns the revision of the latest published snapshot.
+    pub fn revision(&self) -> Revision {
+        self.0.shared.snapshot.load().revision()
+    }
+
     /// Returns the wall time of the registry's clock.
     pub fn wall(&self) -> Timestamp {
         self.0.shared.clock.wall()
