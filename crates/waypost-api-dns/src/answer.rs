@@ -504,9 +504,10 @@ impl Answer<'_, '_> {
                 self.name_server(asked, qtype, zone)?;
                 true
             }
-            (Some(label), None, _) => {
-                Protocol::of_label(label).is_some_and(|protocol| zone.has(protocol))
-            }
+            (Some(label), None, _) => Protocol::of_label(label).is_some_and(|protocol| {
+                self.context.table.settle_all();
+                zone.has(protocol)
+            }),
             (Some(service), Some(protocol), None) => {
                 self.srv_name(asked, qtype, zone, (service, protocol), guards)?
             }
@@ -607,6 +608,7 @@ impl Answer<'_, '_> {
         qtype: u16,
         guards: &Guards<'_>,
     ) -> Result<Option<Next>, Full> {
+        self.context.table.settle_all();
         match self.context.table.reverse().find(asked.name.wire()) {
             Reversed::Foreign => return Ok(None),
             Reversed::Services(names, address, zone) => {

@@ -129,10 +129,11 @@ pub(crate) struct Reverse {
 }
 
 /// The names as they will be, and whether they differ from those that are read.
-#[derive(Default)]
 struct Draft {
     names: Names,
     is_new: bool,
+    /// The latest revision that was shown.
+    revision: Revision,
 }
 
 /// The services of each address. Most addresses have one, whose name the table of services shares.
@@ -191,7 +192,11 @@ impl Reverse {
             .map(|net| (*net, zones_of(net, config)));
         Self {
             names: ArcSwap::default(),
-            draft: Mutex::default(),
+            draft: Mutex::new(Draft {
+                names: Names::default(),
+                is_new: false,
+                revision: Revision::ZERO,
+            }),
             zones: zones.collect(),
         }
     }
@@ -229,8 +234,11 @@ impl Reverse {
             return;
         }
         self.names.store(Arc::new(draft.names.clone()));
+        // What was put off may be older than what was shown since.
+        draft.revision = draft.revision.max(at);
         for (_, zones) in &self.zones {
-            zones.iter().for_each(|(_, zone)| zone.set_serial(at));
+            let show = |(_, zone): &(u128, Arc<Zone>)| zone.set_serial(draft.revision);
+            zones.iter().for_each(show);
         }
     }
 

@@ -1,9 +1,10 @@
 //! A service as DNS shows it, compiled when the registry changes: what its name, and the names below it, answer.
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use waypost_core::{
     DnsRecordKind, Instance, Port, RoutingPolicy, ServiceKey, ServiceState, instance_label,
@@ -103,6 +104,10 @@ pub(crate) struct Service {
     rotation_len: u32,
     weights: Option<Box<Weights>>,
     state: Arc<waypost_core::Service>,
+    /// Whether anybody has asked for it since it was compiled.
+    asked: AtomicBool,
+    /// Whether the registry has changed it since.
+    stale: AtomicBool,
 }
 
 /// What of a list an answer holds: so many, from there on and round.
@@ -203,7 +208,28 @@ impl Service {
             members: members.into(),
             weights,
             state: Arc::clone(service),
+            asked: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
         }
+    }
+
+    /// Says whether it shows what the registry has, and notes that somebody asked.
+    pub(crate) fn is_fresh_for_asker(&self) -> bool {
+        // Written once only, so that askers do not take the line from each other.
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        !self.stale.load(Ordering::Acquire)
+    }
+
+    /// Says whether anybody has asked for it since it was compiled.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Has it compiled anew before it is shown again.
+    pub(crate) fn age(&self) {
+        self.stale.store(true, Ordering::Release);
     }
 
     /// Returns the protocols for which the service has an SRV name in its zone.
@@ -609,7 +635,7 @@ fn pick(sums: &[u64], random: u64) -> Option<usize> {
     Some(sums.partition_point(|sum| *sum <= point))
 }
 
-fn compare_folded(one: &[u8], other: &[u8]) -> Ordering {
+fn compare_folded(one: &[u8], other: &[u8]) -> cmp::Ordering {
     fn fold(bytes: &[u8]) -> impl Iterator<Item = u8> {
         bytes.iter().map(u8::to_ascii_lowercase)
     }

@@ -1,10 +1,11 @@
 //! What answers: one entry for each service, compiled when the registry changes and read without waiting.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use papaya::{HashMap, LocalGuard};
+use papaya::LocalGuard;
 use waypost_core::{
     BoxFuture, NamespaceKind, NamespaceName, NamespaceState, Projection, Revision, ServiceKey,
     ServiceState, Snapshot, Touched, check_dns_service,
@@ -16,14 +17,14 @@ use crate::service::Service;
 use crate::settings::DnsConfig;
 use crate::zone::Zone;
 
-type Map<V> = HashMap<Box<[u8]>, V, foldhash::quality::RandomState>;
+type Map<V> = papaya::HashMap<Box<[u8]>, V, foldhash::quality::RandomState>;
 
 /// The compiled names of every namespace of DNS kind.
 ///
 /// Readers never wait. Changes are brought in by one writer at a time, service by service: a name is never absent
 /// while its answer changes.
 pub struct Table {
-    services: HashMap<Arc<[u8]>, Service, foldhash::quality::RandomState>,
+    services: papaya::HashMap<Arc<[u8]>, Service, foldhash::quality::RandomState>,
     zones: Map<Arc<Zone>>,
     /// Names that have nothing of their own, but names below them: how many of those.
     above: Map<u32>,
@@ -36,7 +37,22 @@ pub struct Table {
     config: DnsConfig,
     /// Held by whoever changes the maps.
     writing: Mutex<()>,
+    /// Large services that changed while nobody asked for them, by name: they are compiled for the next asker.
+    pending: Mutex<HashMap<Arc<[u8]>, Pending>>,
+    has_pending: AtomicBool,
+    defer_from: usize,
 }
+
+/// What a large service is now, and since when.
+struct Pending {
+    state: Arc<ServiceState>,
+    zone: Arc<Zone>,
+    revision: Revision,
+}
+
+/// Services of so many instances are compiled when somebody asks for them: one that grows by thousands would be compiled
+/// in whole for each.
+const DEFER_FROM: usize = 1_000;
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,7 +89,7 @@ impl Table {
     /// Makes the table that has seen no snapshot yet: it answers SERVFAIL.
     pub fn new(config: &DnsConfig) -> Self {
         Self {
-            services: HashMap::default(),
+            services: papaya::HashMap::default(),
             zones: Map::default(),
             above: Map::default(),
             reverse: Reverse::new(config),
@@ -82,7 +98,17 @@ impl Table {
             is_loaded: AtomicBool::new(false),
             config: config.clone(),
             writing: Mutex::new(()),
+            pending: Mutex::default(),
+            has_pending: AtomicBool::new(false),
+            defer_from: DEFER_FROM,
         }
+    }
+
+    /// Defers services of so many instances.
+    #[cfg(test)]
+    pub(crate) fn deferring(mut self, from: usize) -> Self {
+        self.defer_from = from;
+        self
     }
 
     /// Answers for a name with the address at which this server was asked, whatever the registry has. A name that is no
@@ -131,7 +157,95 @@ impl Table {
 
     /// Finds the service of a whole name: what most questions ask for.
     pub(crate) fn service<'g>(&self, name: &[u8], guards: &'g Guards<'_>) -> Option<&'g Service> {
-        self.services.get(name, &guards.services)
+        let found = self.services.get(name, &guards.services)?;
+        if found.is_fresh_for_asker() {
+            return Some(found);
+        }
+        self.settle(name);
+        let settled = self.services.get(name, &guards.services);
+        // Asked for already, so that the next change does not wait for an asker.
+        settled.inspect(|service| {
+            let _is_fresh = service.is_fresh_for_asker();
+        })
+    }
+
+    /// Compiles a service that was deferred.
+    fn settle(&self, name: &[u8]) {
+        let writing = self.writing.lock();
+        let _writing = writing.unwrap_or_else(PoisonError::into_inner);
+        self.settle_one(name);
+    }
+
+    /// Compiles every service that was deferred: names of addresses, and those of protocols, depend on all of them.
+    pub(crate) fn settle_all(&self) {
+        if !self.has_pending.load(Ordering::Acquire) {
+            return;
+        }
+        let writing = self.writing.lock();
+        let _writing = writing.unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<Arc<[u8]>> = self.lock_pending().keys().cloned().collect();
+        for name in names {
+            self.settle_one(&name);
+        }
+    }
+
+    fn settle_one(&self, name: &[u8]) {
+        let Some(pending) = self.take_pending(name) else {
+            return;
+        };
+        let Pending {
+            state,
+            zone,
+            revision,
+        } = pending;
+        self.put_service(&state, &zone);
+        self.reverse.publish(revision);
+    }
+
+    fn lock_pending(&self) -> MutexGuard<'_, HashMap<Arc<[u8]>, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_pending(&self, name: &[u8]) -> Option<Pending> {
+        if !self.has_pending.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut pending = self.lock_pending();
+        let taken = pending.remove(name);
+        self.has_pending
+            .store(!pending.is_empty(), Ordering::Release);
+        taken
+    }
+
+    /// Puts a large service off that nobody has asked for since it was compiled; says whether it did.
+    fn defers(&self, state: &Arc<ServiceState>, zone: &Arc<Zone>, revision: Revision) -> bool {
+        if state.instances().len() < self.defer_from {
+            return false;
+        }
+        let Some(name) = to_lower_wire(&state.service().key.to_string()) else {
+            return false;
+        };
+        if self.is_occluded(&name, zone) {
+            return false;
+        }
+        let pinned = self.services.pin();
+        let known = pinned.get_key_value(&*name);
+        let Some((name, known)) = known.filter(|(_, known)| Arc::ptr_eq(&known.zone, zone)) else {
+            return false;
+        };
+        if known.was_asked() {
+            return false;
+        }
+        let put_off = Pending {
+            state: Arc::clone(state),
+            zone: Arc::clone(zone),
+            revision,
+        };
+        self.lock_pending().insert(Arc::clone(name), put_off);
+        self.has_pending.store(true, Ordering::Release);
+        // Whoever finds it old finds it among those that are put off.
+        known.age();
+        true
     }
 
     /// Finds the longest name at or above `name` (lower case) that is a service or a zone.
@@ -143,7 +257,15 @@ impl Table {
             if skip == 0 {
                 let own = name.get(..name.len() - rest.len()).unwrap_or_default();
                 if let Some((name, service)) = self.services.get_key_value(rest, &guards.services) {
-                    return Place::Service { service, name, own };
+                    if service.is_fresh_for_asker() {
+                        return Place::Service { service, name, own };
+                    }
+                    self.settle(rest);
+                    let settled = self.services.get_key_value(rest, &guards.services);
+                    if let Some((name, service)) = settled {
+                        let _is_fresh = service.is_fresh_for_asker();
+                        return Place::Service { service, name, own };
+                    }
                 }
                 if let Some(zone) = self.zones.get(rest, &guards.zones) {
                     return Place::Zone { zone, own };
@@ -288,7 +410,13 @@ impl Table {
             zone.update(state, &self.config);
         }
         match snapshot.service(key) {
-            Some(state) => self.put_service(state, &zone),
+            Some(state) if self.defers(state, &zone, snapshot.revision()) => {}
+            Some(state) => {
+                if let Some(name) = to_lower_wire(&key.to_string()) {
+                    drop(self.take_pending(&name));
+                }
+                self.put_service(state, &zone);
+            }
             None => {
                 if let Some(name) = to_lower_wire(&key.to_string()) {
                     let is_ours = {
@@ -349,6 +477,7 @@ impl Table {
     }
 
     fn drop_service(&self, name: &[u8]) {
+        drop(self.take_pending(name));
         let pinned = self.services.pin();
         let Some((key, service)) = pinned.remove_entry(name) else {
             return;

@@ -46,7 +46,8 @@ impl World {
     pub(crate) fn with(config: DnsConfig) -> Self {
         let world = Self {
             snapshot: Arc::new(Snapshot::empty(Epoch(1))),
-            table: Table::new(&config),
+            // Every service that has an instance waits for its asker, so that tests see both ways.
+            table: Table::new(&config).deferring(1),
             config,
             seed: 1,
         };

@@ -55,7 +55,14 @@ fn decide_all(draft: &mut Draft<'_>, commands: &[Command]) -> Result<Outcome, Re
         });
     }
     let mut outcome = Outcome::Unchanged;
-    for command in commands {
+    let mut has_document = false;
+    for (at, command) in commands.iter().enumerate() {
+        // A document beside a change looks at documents only, and catching up copies what a large service has.
+        let is_document = is_of_document(command);
+        if at > 0 && (!is_document || has_document) {
+            draft.catch_up();
+        }
+        has_document |= is_document;
         if matches!(command, Command::All(_)) {
             return Err(RegistryError::invalid(
                 "commands",
@@ -67,9 +74,15 @@ fn decide_all(draft: &mut Draft<'_>, commands: &[Command]) -> Result<Outcome, Re
         if one != Outcome::Unchanged {
             outcome = Outcome::Updated;
         }
-        draft.catch_up();
     }
     Ok(outcome)
+}
+
+fn is_of_document(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::PutDocument { .. } | Command::RemoveDocument(_) | Command::ExpireDocument(_)
+    )
 }
 
 fn decide_one(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, RegistryError> {
