@@ -175,6 +175,34 @@ fn a_thousand_idle_connections_do_not_keep_the_next_one_out() {
 }
 
 #[test]
+fn who_never_stops_asking_and_who_never_reads_do_not_hold_up_the_end() {
+    let mut server = Server::start();
+    let web = question("web.svc.internal");
+    let framed = [&u16::try_from(web.len()).unwrap().to_be_bytes()[..], &web].concat();
+    let many = framed.repeat(1_000);
+    let connect = || TcpStream::connect(server.dns()).unwrap();
+    let (busy, mut deaf) = (connect(), connect());
+    // Its answers fill every buffer on the way: then nothing more is taken from it.
+    deaf.set_nonblocking(true).unwrap();
+    while deaf.write(&many).is_ok() {}
+    let (mut asking, mut reading) = (busy.try_clone().unwrap(), busy.try_clone().unwrap());
+    let asks = std::thread::spawn(move || while asking.write_all(&many).is_ok() {});
+    // As long as it answers, it is asked.
+    let (answered, first_answer) = std::sync::mpsc::channel();
+    let reads = std::thread::spawn(move || {
+        let mut room = vec![0; 1 << 16];
+        while reading.read(&mut room).is_ok_and(|len| len > 0) {
+            let _ = answered.send(());
+        }
+    });
+    first_answer.recv().unwrap();
+    assert!(server.terminate().success());
+    asks.join().unwrap();
+    reads.join().unwrap();
+    drop(deaf);
+}
+
+#[test]
 fn a_port_that_is_taken_is_refused_with_who_holds_it() {
     // A listener: no connection of another test can have its port.
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,20 +2,19 @@
 
 use std::net::IpAddr;
 
-use waypost_core::is_srv_label;
-
-use crate::name::{Name, labels, split_label};
+use crate::name::{Name, labels};
 use crate::question::{
     CLASS_IN, Edns, HEADER_BYTES, Message, Question, option, rcode, read, rtype,
 };
 use crate::records::Records;
 use crate::reply::{Full, Pointer, Reply};
-use crate::reverse::{Reversed, each_name};
-use crate::service::{Kinds, Member, PortOf, Service};
+use crate::service::{Kinds, PortOf, Service};
 use crate::settings::DnsConfig;
 use crate::table::{Guards, Place, Table};
 use crate::zone::{NAME_SERVER, Protocol, Zone};
 
+mod below;
+mod reverse;
 #[cfg(test)]
 mod tests;
 
@@ -66,7 +65,8 @@ pub struct Context<'a> {
 
 /// Writes the answer to `query` into `out` and returns its length; zero means silence.
 ///
-/// It neither waits nor allocates for A, AAAA and SRV questions. `out` should have 65,535 bytes for TCP.
+/// It neither waits nor allocates for A, AAAA and SRV questions, unless the question is the first one after a change of a
+/// large service, which is compiled for it. `out` should have 65,535 bytes for TCP.
 pub fn answer(query: &[u8], out: &mut [u8], context: &Context<'_>) -> usize {
     match read(query) {
         Message::Silence => 0,
@@ -373,109 +373,6 @@ impl Answer<'_, '_> {
         }
     }
 
-    /// Answers for a name below a service: an instance, or an SRV name of a port.
-    fn below_service(
-        &mut self,
-        asked: &Asked,
-        qtype: u16,
-        (service, name): (&Service, &[u8]),
-        own: &[u8],
-        guards: &Guards<'_>,
-    ) -> Result<Next, Full> {
-        let mut parts = labels(own);
-        let (first, second, third) = (parts.next(), parts.next(), parts.next());
-        let before = self.records.answers();
-        let is_there = match (first, second, third) {
-            (Some(label), None, _) => match Protocol::of_label(label) {
-                Some(protocol) => service.has_ports(protocol),
-                None => return self.instance(asked, qtype, (service, name), label, guards),
-            },
-            (Some(port), Some(protocol), None) => {
-                let named = named_port(service, port, protocol);
-                if let Some(wanted) = named
-                    && matches!(qtype, rtype::SRV | rtype::ANY)
-                {
-                    self.srv(asked.pointer().ok_or(Full)?, (service, name), wanted);
-                    if self.records.answers() > before || self.records.is_truncated() {
-                        return Ok(Next::Done);
-                    }
-                    self.nobody = service.is_empty();
-                }
-                named.is_some()
-            }
-            _ => false,
-        };
-        self.negative_if(asked, &service.zone, is_there, guards);
-        Ok(Next::Done)
-    }
-
-    /// Answers for an instance's own name, whether it may be sent traffic or not: who asks by this name means it.
-    fn instance(
-        &mut self,
-        asked: &Asked,
-        qtype: u16,
-        (service, _): (&Service, &[u8]),
-        label: &[u8],
-        guards: &Guards<'_>,
-    ) -> Result<Next, Full> {
-        let owner = asked.pointer().ok_or(Full)?;
-        let text = service.text();
-        let members = service.labelled(label);
-        let before = self.records.answers();
-        let is_there = members.clone().next().is_some();
-        let has_address = |member: &Member| member.hostname(text).is_none();
-        if !members.clone().any(has_address)
-            && let Some(host) = members.clone().find_map(|member| member.hostname(text))
-        {
-            return self.alias(owner, qtype, service.ttl.a, host);
-        }
-        if matches!(qtype, rtype::A | rtype::ANY) {
-            self.each_v4(owner, service, members.clone());
-        }
-        let is_open = |records: &Records<'_>| records.answers() == before;
-        if qtype == rtype::AAAA || (qtype == rtype::ANY && is_open(&self.records)) {
-            self.each_v6(owner, service, members.clone());
-        }
-        if qtype == rtype::TXT
-            && let Some(member) = members.clone().next()
-        {
-            self.records.txt(owner, service.ttl.a, member.attributes());
-        }
-        if self.records.answers() == before && !self.records.is_truncated() {
-            self.negative_if(asked, &service.zone, is_there, guards);
-        }
-        Ok(Next::Done)
-    }
-
-    fn each_v4<'m>(
-        &mut self,
-        owner: Pointer,
-        service: &Service,
-        members: impl Iterator<Item = &'m Member>,
-    ) {
-        let mut last = None;
-        for v4 in members.filter_map(Member::v4) {
-            // Several owners may keep one and the same instance.
-            if last.replace(v4) != Some(v4) {
-                self.records.address(owner, service.ttl.a, v4);
-            }
-        }
-    }
-
-    fn each_v6<'m>(
-        &mut self,
-        owner: Pointer,
-        service: &Service,
-        members: impl Iterator<Item = &'m Member>,
-    ) {
-        let mut last = None;
-        for v6 in members.filter_map(|member| member.v6(service.text())) {
-            if last.replace(v6) != Some(v6) {
-                self.records.address(owner, service.ttl.aaaa, v6);
-            }
-        }
-    }
-
     fn srv(&mut self, owner: Pointer, service: (&Service, &[u8]), wanted: PortOf<'_>) {
         if service.0.kinds.has(Kinds::SRV) {
             self.records
@@ -517,39 +414,6 @@ impl Answer<'_, '_> {
             self.negative_if(asked, zone, is_there, guards);
         }
         Ok(Next::Done)
-    }
-
-    /// Answers for `_service._tcp`; says whether there is such a name.
-    fn srv_name(
-        &mut self,
-        asked: &Asked,
-        qtype: u16,
-        zone: &Zone,
-        (label, protocol): (&[u8], &[u8]),
-        guards: &Guards<'_>,
-    ) -> Result<bool, Full> {
-        let Some(protocol) = Protocol::of_label(protocol) else {
-            return Ok(false);
-        };
-        let mut name = [0; crate::name::NAME_BYTES_MAX];
-        let Some(service) = label
-            .strip_prefix(b"_")
-            .and_then(|label| join(&mut name, label, zone.apex()))
-        else {
-            return Ok(false);
-        };
-        let Some(found) = self.context.table.service(service, guards) else {
-            return Ok(false);
-        };
-        if !found.has_srv_name(protocol) {
-            return Ok(false);
-        }
-        if matches!(qtype, rtype::SRV | rtype::ANY) {
-            let wanted = PortOf::DefaultOf(protocol);
-            self.srv(asked.pointer().ok_or(Full)?, (found, service), wanted);
-            self.nobody = found.is_empty();
-        }
-        Ok(true)
     }
 
     fn apex(&mut self, asked: &Asked, qtype: u16, zone: &Zone) -> Result<(), Full> {
@@ -601,83 +465,6 @@ impl Answer<'_, '_> {
         Ok(Next::Done)
     }
 
-    /// Answers for the name of an address.
-    fn reverse(
-        &mut self,
-        asked: &Asked,
-        qtype: u16,
-        guards: &Guards<'_>,
-    ) -> Result<Option<Next>, Full> {
-        self.context.table.settle_all();
-        match self.context.table.reverse().find(asked.name.wire()) {
-            Reversed::Foreign => return Ok(None),
-            Reversed::Services(names, address, zone) => {
-                self.is_authoritative = true;
-                let before = self.records.answers();
-                if matches!(qtype, rtype::PTR | rtype::ANY) {
-                    let owner = asked.pointer().ok_or(Full)?;
-                    for name in each_name(&names) {
-                        self.names_of(owner, name, address, guards);
-                    }
-                }
-                if let Some(zone) = zone
-                    && self.records.answers() == before
-                    && !self.records.is_truncated()
-                {
-                    // A network of one address is a zone of one name.
-                    let is_apex = asked.name.wire() == zone.apex();
-                    self.lone_zone(asked, qtype, &zone, is_apex)?;
-                }
-            }
-            Reversed::Empty(zone, is_apex) => {
-                self.is_authoritative = true;
-                self.lone_zone(asked, qtype, &zone, is_apex)?;
-            }
-            Reversed::Missing(zone) => {
-                self.is_authoritative = true;
-                let before = self.records.answers();
-                if asked.name.wire().strip_prefix(NAME_SERVER) == Some(zone.apex()) {
-                    self.name_server(asked, qtype, &zone)?;
-                } else {
-                    self.code = rcode::NAME_ERROR;
-                }
-                if self.records.answers() == before && !self.records.is_truncated() {
-                    self.negative(asked, &zone);
-                }
-            }
-        }
-        Ok(Some(Next::Done))
-    }
-
-    /// Writes the names that the instances of a service have at an address.
-    fn names_of(&mut self, owner: Pointer, name: &[u8], address: IpAddr, guards: &Guards<'_>) {
-        let Some(service) = self.context.table.service(name, guards) else {
-            return;
-        };
-        let config = self.context.config;
-        let ttl = config.ttl_seconds.min(config.ttl_seconds_max);
-        let text = service.text();
-        let has_it = |member: &&Member| match address {
-            IpAddr::V4(v4) => member.v4() == Some(&v4.octets()),
-            IpAddr::V6(v6) => member.v6(text) == Some(&v6.octets()),
-        };
-        let members = service.members().iter().filter(has_it);
-        for (at, member) in members.clone().enumerate() {
-            let label = member.label_wire(text);
-            // Several owners may keep one and the same instance.
-            let is_repeated = members
-                .clone()
-                .take(at)
-                .any(|other| other.label_wire(text).eq_ignore_ascii_case(label));
-            if !is_repeated {
-                self.records.ptr(owner, ttl, [label, name]);
-            }
-            if self.records.is_truncated() {
-                break;
-            }
-        }
-    }
-
     /// Answers for a name of a zone without namespace that has no records of that type.
     fn lone_zone(
         &mut self,
@@ -715,7 +502,9 @@ impl Answer<'_, '_> {
 
     /// Adds what EDNS asks for, fills the header in and returns the length.
     fn finish(mut self, question: &Question, limit: usize) -> usize {
-        if self.records.is_truncated() && self.context.config.truncate_to_nothing {
+        // Over TCP there is nothing to ask again with: as much as fits is the answer.
+        let may_ask_again = self.context.transport == Transport::Udp;
+        if self.records.is_truncated() && self.context.config.truncate_to_nothing && may_ask_again {
             self.records.clear(question.end);
         }
         if let Some(edns) = question.edns {
@@ -777,33 +566,4 @@ fn kinds_of(qtype: u16) -> u8 {
         rtype::ANY => Kinds::A | Kinds::AAAA | Kinds::SRV | Kinds::CNAME,
         _ => 0,
     }
-}
-
-/// Reads `_port._tcp`, if any instance has such a port.
-fn named_port<'a>(service: &Service, port: &'a [u8], protocol: &[u8]) -> Option<PortOf<'a>> {
-    let protocol = Protocol::of_label(protocol)?;
-    let name = port.strip_prefix(b"_")?;
-    let is_name = std::str::from_utf8(name).is_ok_and(is_srv_label);
-    if !is_name || !service.has_ports(protocol) {
-        return None;
-    }
-    let wanted = PortOf::Named(name, protocol);
-    let members = service.members();
-    members
-        .iter()
-        .any(|member| member.port(wanted).is_some())
-        .then_some(wanted)
-}
-
-/// Writes a label and the name after it into `room`.
-fn join<'r>(room: &'r mut [u8], label: &[u8], name: &[u8]) -> Option<&'r [u8]> {
-    let whole = room.get_mut(..1 + label.len() + name.len())?;
-    let len = u8::try_from(label.len()).ok().filter(|len| *len > 0)?;
-    let (first, rest) = whole.split_first_mut()?;
-    *first = len;
-    let (own, after) = rest.split_at_mut_checked(label.len())?;
-    own.copy_from_slice(label);
-    after.copy_from_slice(name);
-    let whole: &[u8] = whole;
-    split_label(whole).map(|_| whole)
 }

@@ -161,7 +161,11 @@ impl DnsServer {
         let log = QueryLog::new(self.config.query_log_every, metrics);
         let (log, lines) = log.map_or((None, None), |(log, lines)| (Some(log), Some(lines)));
         let serving = Arc::new(Serving {
-            places: tcp::places(&self.config, metrics),
+            places: Arc::new(Places::new(
+                self.config.tcp_connections_max,
+                self.config.tcp_connections_per_client_max,
+                metrics.clone(),
+            )),
             counts: metrics.writer(Transport::Tcp),
             table,
             config: self.config,

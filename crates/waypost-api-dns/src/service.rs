@@ -213,13 +213,17 @@ impl Service {
         }
     }
 
-    /// Says whether it shows what the registry has, and notes that somebody asked.
-    pub(crate) fn is_fresh_for_asker(&self) -> bool {
+    /// Says whether the registry has changed it since it was compiled.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Notes that somebody asked: the next change does not wait for an asker.
+    pub(crate) fn note_asker(&self) {
         // Written once only, so that askers do not take the line from each other.
         if !self.asked.load(Ordering::Relaxed) {
             self.asked.store(true, Ordering::Relaxed);
         }
-        !self.stale.load(Ordering::Acquire)
     }
 
     /// Says whether anybody has asked for it since it was compiled.

@@ -50,6 +50,15 @@ struct Pending {
     revision: Revision,
 }
 
+/// What is taken in with a namespace that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bring {
+    /// Its own settings.
+    Itself,
+    /// Every service too.
+    All,
+}
+
 /// Services of so many instances are compiled when somebody asks for them: one that grows by thousands would be compiled
 /// in whole for each.
 const DEFER_FROM: usize = 1_000;
@@ -76,7 +85,7 @@ pub(crate) enum Place<'g, 'n> {
     Service {
         service: &'g Service,
         /// The service's name.
-        name: &'g [u8],
+        name: &'n [u8],
         own: &'n [u8],
     },
     /// It is a zone, or lies below one and not below any of its services.
@@ -158,15 +167,14 @@ impl Table {
     /// Finds the service of a whole name: what most questions ask for.
     pub(crate) fn service<'g>(&self, name: &[u8], guards: &'g Guards<'_>) -> Option<&'g Service> {
         let found = self.services.get(name, &guards.services)?;
-        if found.is_fresh_for_asker() {
-            return Some(found);
-        }
-        self.settle(name);
-        let settled = self.services.get(name, &guards.services);
-        // Asked for already, so that the next change does not wait for an asker.
-        settled.inspect(|service| {
-            let _is_fresh = service.is_fresh_for_asker();
-        })
+        let found = if found.is_stale() {
+            self.settle(name);
+            self.services.get(name, &guards.services)?
+        } else {
+            found
+        };
+        found.note_asker();
+        Some(found)
     }
 
     /// Compiles a service that was deferred.
@@ -256,16 +264,12 @@ impl Table {
         loop {
             if skip == 0 {
                 let own = name.get(..name.len() - rest.len()).unwrap_or_default();
-                if let Some((name, service)) = self.services.get_key_value(rest, &guards.services) {
-                    if service.is_fresh_for_asker() {
-                        return Place::Service { service, name, own };
-                    }
-                    self.settle(rest);
-                    let settled = self.services.get_key_value(rest, &guards.services);
-                    if let Some((name, service)) = settled {
-                        let _is_fresh = service.is_fresh_for_asker();
-                        return Place::Service { service, name, own };
-                    }
+                if let Some(service) = self.service(rest, guards) {
+                    return Place::Service {
+                        service,
+                        name: rest,
+                        own,
+                    };
                 }
                 if let Some(zone) = self.zones.get(rest, &guards.zones) {
                     return Place::Zone { zone, own };
@@ -284,7 +288,10 @@ impl Table {
         !self.above.is_empty() && self.above.contains_key(name, &guards.above)
     }
 
+    /// Takes everything in anew: at the start, and after the history was lost sight of.
     fn load(&self, snapshot: &Snapshot) {
+        self.lock_pending().clear();
+        self.has_pending.store(false, Ordering::Release);
         // What is gone leaves last, so that nothing that stays is absent in between.
         let gone: Vec<Box<[u8]>> = {
             let pinned = self.zones.pin();
@@ -292,7 +299,7 @@ impl Table {
             known.cloned().collect()
         };
         for state in snapshot.namespaces() {
-            self.bring_namespace(state, snapshot);
+            self.bring_namespace(state, snapshot, Bring::All);
         }
         for apex in gone {
             self.drop_zone(&apex, snapshot);
@@ -313,7 +320,7 @@ impl Table {
         for thing in touched {
             match thing {
                 Touched::Namespace(name) => match snapshot.namespace(name) {
-                    Some(state) => self.bring_namespace(state, snapshot),
+                    Some(state) => self.bring_namespace(state, snapshot, Bring::Itself),
                     None => {
                         if let Some(apex) = to_lower_wire(name.as_str()) {
                             self.drop_zone(&apex, snapshot);
@@ -332,27 +339,30 @@ impl Table {
     }
 
     /// Takes a namespace in; the services of a new zone with it.
-    fn bring_namespace(&self, state: &NamespaceState, snapshot: &Snapshot) {
+    fn bring_namespace(&self, state: &NamespaceState, snapshot: &Snapshot, bring: Bring) {
         let namespace = state.namespace();
-        if namespace.kind == NamespaceKind::Http {
-            return;
-        }
         let Some(apex) = to_lower_wire(namespace.name.as_str()) else {
             return;
         };
+        if namespace.kind == NamespaceKind::Http {
+            // It may have been made anew under the name of one that was a zone.
+            self.drop_zone(&apex, snapshot);
+            return;
+        }
         let known = self.zones.pin().get(&*apex).cloned();
         let is_new = known.is_none();
         let Some(zone) = known.or_else(|| Zone::new(namespace, &self.config).map(Arc::new)) else {
             return;
         };
-        zone.update(state, &self.config);
-        if is_new || !self.is_loaded() {
+        if is_new || bring == Bring::All {
             self.note_labels(&apex);
             // The services first: a zone without them would say that they are not there.
             for service in state.services() {
                 self.put_service(service, &zone);
             }
         }
+        // The data before the serial that speaks of it.
+        zone.update(state, &self.config);
         if is_new {
             self.count_above(&apex, true);
             self.zones.pin().insert(apex.clone().into(), zone);
@@ -365,6 +375,8 @@ impl Table {
             return;
         };
         self.count_above(apex, false);
+        // Names that an outer zone has too become its own, without being absent in between.
+        self.occlude(apex, snapshot);
         let gone: Vec<Arc<[u8]>> = {
             let pinned = self.services.pin();
             let of_zone = pinned
@@ -375,7 +387,6 @@ impl Table {
         for name in gone {
             self.drop_service(&name);
         }
-        self.occlude(apex, snapshot);
     }
 
     /// Looks again at the services of other zones whose names lie at or below a zone that came or went.
@@ -406,9 +417,6 @@ impl Table {
         let Some(zone) = self.zones.pin().get(&*apex).cloned() else {
             return;
         };
-        if let Some(state) = snapshot.namespace(&key.namespace) {
-            zone.update(state, &self.config);
-        }
         match snapshot.service(key) {
             Some(state) if self.defers(state, &zone, snapshot.revision()) => {}
             Some(state) => {
@@ -429,6 +437,10 @@ impl Table {
                     }
                 }
             }
+        }
+        // The data before the serial that speaks of it.
+        if let Some(state) = snapshot.namespace(&key.namespace) {
+            zone.update(state, &self.config);
         }
     }
 
@@ -454,21 +466,21 @@ impl Table {
         self.note_labels(&name);
         let pinned = self.services.pin();
         let after = contribution(&service);
-        let (name, protocols_before, replacement) = match pinned.get_key_value(&*name) {
-            Some((key, known)) if Arc::ptr_eq(&known.zone, zone) => {
-                let replacement = Replacement::of(&contribution(known), &after);
-                (Arc::clone(key), known.protocols(), replacement)
-            }
-            other => {
-                // What an outer zone had under this name is that zone's no more.
-                if other.is_some() {
-                    self.drop_service(&name);
-                }
-                self.count_between(&name, zone, true);
-                (name.into(), 0, Replacement::of(&[], &after))
-            }
-        };
-        zone.recount(protocols_before, protocols);
+        let known = pinned.get_key_value(&*name);
+        let ours = known.filter(|(_, known)| Arc::ptr_eq(&known.zone, zone));
+        zone.recount(ours.map_or(0, |(_, known)| known.protocols()), protocols);
+        if ours.is_none() {
+            self.count_between(&name, zone, true);
+        }
+        if let (Some((key, known)), None) = (known, ours) {
+            // Another zone's until now, outer or inner: it changes hands without being absent in between.
+            drop(self.take_pending(key));
+            known.zone.recount(known.protocols(), 0);
+            self.count_between(key, &known.zone, false);
+        }
+        let before = known.map_or_else(Vec::new, |(_, known)| contribution(known));
+        let replacement = Replacement::of(&before, &after);
+        let name = known.map_or_else(|| name.into(), |(key, _)| Arc::clone(key));
         pinned.insert(Arc::clone(&name), service);
         // The names of an address are read out of the services, which come first.
         if let Some(replacement) = replacement {

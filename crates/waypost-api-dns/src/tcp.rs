@@ -1,7 +1,8 @@
 //! Streams (RFC 7766): questions one after the other, each with its length before it; answers in as few writes.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{Context, Transport, answer};
-use crate::places::{Place, Places};
+use crate::places::Place;
 use crate::server::Serving;
 
 /// Most bytes of a question.
@@ -42,6 +43,7 @@ pub(crate) async fn accept(listener: TcpListener, serving: Arc<Serving>, tasks: 
             Ok((stream, peer)) => {
                 let place = places.take(peer.ip());
                 let connection = Connection {
+                    local: stream.local_addr().ok().map(|local| local.ip()),
                     stream,
                     peer,
                     place,
@@ -51,7 +53,10 @@ pub(crate) async fn accept(listener: TcpListener, serving: Arc<Serving>, tasks: 
             }
             Err(error) => {
                 tracing::debug!(%error, "a DNS connection was not accepted");
-                tokio::time::sleep(PAUSE).await;
+                // One that ended before it was accepted says nothing of the next.
+                if !is_of_one_connection(&error) {
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
@@ -60,6 +65,8 @@ pub(crate) async fn accept(listener: TcpListener, serving: Arc<Serving>, tasks: 
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    /// The address that was asked.
+    local: Option<IpAddr>,
     place: Place,
     serving: Arc<Serving>,
 }
@@ -80,8 +87,8 @@ impl Connection {
                 let read = tokio::select! {
                     biased;
                     () = self.place.taken_away() => return,
-                    read = self.stream.read_buf(&mut input) => read,
                     _ = stopping.wait_for(|stop| *stop) => return,
+                    read = self.stream.read_buf(&mut input) => read,
                     () = &mut deadline => return,
                 };
                 match read {
@@ -97,6 +104,8 @@ impl Connection {
                 biased;
                 written = tokio::time::timeout(idle, self.stream.write_all(&output)) => written,
                 () = self.place.taken_away() => return,
+                // What the peer takes at once is written above; who does not read is not waited for.
+                _ = stopping.wait_for(|stop| *stop) => return,
             };
             if !matches!(written, Ok(Ok(()))) {
                 return;
@@ -126,7 +135,7 @@ impl Connection {
             config: &serving.config,
             transport: Transport::Tcp,
             peer: self.peer.ip(),
-            local: self.stream.local_addr().ok().map(|local| local.ip()),
+            local: self.local,
             random: serving.next_random(),
         };
         ROOM.with_borrow_mut(|room| {
@@ -140,6 +149,16 @@ impl Connection {
             }
         });
     }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
 }
 
 /// Splits the first question from what came, if it is whole.
@@ -156,13 +175,4 @@ fn begins_with_question(input: &[u8]) -> bool {
 fn is_too_long(input: &[u8]) -> bool {
     let length = input.first_chunk::<LENGTH_BYTES>();
     length.is_some_and(|length| usize::from(u16::from_be_bytes(*length)) > QUESTION_BYTES_MAX)
-}
-
-/// Who holds the places of connections; see [`Places`].
-pub(crate) fn places(serving: &crate::DnsConfig, metrics: &crate::DnsMetrics) -> Arc<Places> {
-    Arc::new(Places::new(
-        serving.tcp_connections_max,
-        serving.tcp_connections_per_client_max,
-        metrics.clone(),
-    ))
 }

@@ -59,6 +59,12 @@ impl World {
         drop(self.table.project(&self.snapshot, touched));
     }
 
+    /// Shows the table what another registry has, as after the history was lost sight of.
+    pub(crate) fn reload_from(&mut self, other: Self) {
+        self.snapshot = other.snapshot;
+        self.project(None);
+    }
+
     pub(crate) fn run(&mut self, command: &Command) {
         self.try_run(command).unwrap();
     }

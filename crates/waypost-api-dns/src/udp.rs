@@ -16,6 +16,8 @@ use crate::server::Serving;
 const QUESTION_BYTES_MAX: usize = 1_472;
 /// How long a worker rests after the system refused to let it receive, before it tries again.
 const REST: Duration = Duration::from_millis(50);
+/// Failures in a row after which it ends, and the server with it: better gone than mute.
+const FAILURES_MAX: u32 = 200;
 
 /// A thread's worth of answering.
 pub(crate) struct Worker {
@@ -34,12 +36,23 @@ impl Worker {
             sent: self.serving.config.udp_bytes_max.max(512).into(),
         };
         let mut batch = Batch::new(sizes);
+        let mut failures = 0;
         while !self.serving.is_stopping() {
             match batch.receive(&self.socket) {
                 Ok(0) => continue,
-                Ok(_) => self.answer(&mut batch),
+                Ok(_) => {
+                    failures = 0;
+                    self.answer(&mut batch);
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "datagrams cannot be received; trying again");
+                    failures += 1;
+                    if failures == 1 {
+                        tracing::warn!(%error, "datagrams cannot be received; trying again");
+                    }
+                    if failures == FAILURES_MAX {
+                        tracing::error!(%error, "datagrams cannot be received; giving up");
+                        return;
+                    }
                     std::thread::park_timeout(REST);
                 }
             }

@@ -9,7 +9,7 @@ mod reversed;
 use domain::base::iana::Rcode;
 use waypost_core::{
     Addresses, Check, CheckId, CheckKind, Dialect, DnsRecordKind, Mode, NamespaceKind,
-    ProbeProtocol, ProbeSpec, RegistrationSpec, RoutingPolicy, ServiceChange,
+    ProbeProtocol, ProbeSpec, Projection as _, RegistrationSpec, RoutingPolicy, ServiceChange,
 };
 
 use super::*;
@@ -476,4 +476,126 @@ fn an_instance_that_several_owners_keep_is_one_record() {
         assert_eq!(answered.answers.len(), 3, "{answered:?}");
     }
     assert_eq!(world.ask("web.svc.internal", A).answers.len(), 2);
+}
+
+#[test]
+fn what_was_missed_is_there_after_everything_was_read_again() {
+    let mut world = web();
+    // Compiled, and then put off once: neither may outlive what is read.
+    world.ask("web.svc.internal", A);
+    world.register("web.svc.internal", "old", "10.0.9.9", 80);
+    let mut other = World::new();
+    other.register("web.svc.internal", "new", "10.0.7.7", 80);
+    other.register("later.svc.internal", "a", "10.0.8.8", 80);
+    world.reload_from(other);
+    assert_eq!(
+        addresses(&world.ask("web.svc.internal", A).answers),
+        ["10.0.7.7"]
+    );
+    assert_eq!(
+        addresses(&world.ask("later.svc.internal", A).answers),
+        ["10.0.8.8"]
+    );
+    assert_eq!(world.ask("old.web.svc.internal", A).rcode, Rcode::NXDOMAIN);
+    assert_eq!(
+        world.ask("9.9.0.10.in-addr.arpa", rtype::PTR).rcode,
+        Rcode::NXDOMAIN
+    );
+    assert_eq!(
+        world.ask("7.7.0.10.in-addr.arpa", rtype::PTR).answers.len(),
+        1
+    );
+}
+
+#[test]
+fn over_tcp_as_much_as_fits_is_answered_also_when_datagrams_are_emptied() {
+    let mut world = World::with(DnsConfig {
+        truncate_to_nothing: true,
+        ..DnsConfig::default()
+    });
+    for at in 0..5_000_u32 {
+        let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + at).to_string();
+        world.register("web.svc.internal", &format!("i{at}"), &address, 80);
+    }
+    let query = question("web.svc.internal", A, Some(1_232));
+    let datagram = world.ask_with(&query, Transport::Udp, 1);
+    assert!(datagram.is_truncated && datagram.answers.is_empty());
+    let stream = world.ask_with(&query, Transport::Tcp, 1);
+    assert!(stream.is_truncated && stream.answers.len() > 4_000);
+}
+
+#[test]
+fn of_an_address_outside_the_zones_only_its_names_are_told() {
+    let mut world = web();
+    world.register("web.svc.internal", "far", "54.1.2.3", 80);
+    let names = world.ask("3.2.1.54.in-addr.arpa", rtype::PTR);
+    assert!(names.is_authoritative && names.answers.len() == 1);
+    let texts = world.ask("3.2.1.54.in-addr.arpa", rtype::TXT);
+    assert_eq!(
+        (texts.rcode, texts.is_authoritative),
+        (Rcode::REFUSED, false)
+    );
+}
+
+#[test]
+fn of_zones_within_each_other_the_inner_one_has_the_name() {
+    let world = World::with(DnsConfig {
+        reverse: vec![
+            "10.0.0.0/8".parse().unwrap(),
+            "10.1.0.0/16".parse().unwrap(),
+        ],
+        ..DnsConfig::default()
+    });
+    let inner = world.ask("1.10.in-addr.arpa", rtype::SOA);
+    assert_eq!(inner.answers.len(), 1);
+    let below = world.ask("1.1.10.in-addr.arpa", rtype::PTR);
+    assert!(
+        below.authority[0].starts_with("1.10.in-addr.arpa. "),
+        "{below:?}"
+    );
+}
+
+#[test]
+fn a_port_that_only_somebody_out_of_rotation_has_is_explained() {
+    let mut world = World::new();
+    world.register_spec(
+        "web.svc.internal",
+        "a",
+        with_ports("10.0.0.1", &[("http", 80, "http")]),
+    );
+    world.register_spec(
+        "web.svc.internal",
+        "b",
+        with_ports("10.0.0.2", &[("http", 80, "http"), ("admin", 81, "http")]),
+    );
+    world.mode("web.svc.internal", "b", Mode::Maintenance, None);
+    let ports = world.ask("_admin._tcp.web.svc.internal", rtype::SRV);
+    assert_eq!((ports.rcode, ports.answers.len()), (Rcode::NOERROR, 0));
+    let has_reason =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("no instance in rotation");
+    assert!(has_reason(&ports.bytes));
+    assert!(!has_reason(
+        &world.ask("_http._tcp.web.svc.internal", rtype::SRV).bytes
+    ));
+}
+
+#[test]
+fn serials_of_zones_of_addresses_do_not_fall_when_the_last_address_is_gone_at_a_restart() {
+    let mut world = web();
+    let ids: Vec<String> = world
+        .snapshot
+        .services()
+        .flat_map(|state| state.instances().iter())
+        .map(|instance| instance.key().id.to_string())
+        .collect();
+    for id in ids {
+        world.deregister("web.svc.internal", &id);
+    }
+    let before = world.ask("10.in-addr.arpa", rtype::SOA).answers;
+    let mut after = World::new();
+    after.reload_from(world);
+    let table = Table::new(&after.config);
+    drop(table.project(&after.snapshot, None));
+    after.table = table;
+    assert_eq!(after.ask("10.in-addr.arpa", rtype::SOA).answers, before);
 }

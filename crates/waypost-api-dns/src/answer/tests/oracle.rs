@@ -254,9 +254,7 @@ impl<'a> Oracle<'a> {
                     reading.srv(wire, model, |instance| {
                         reading.named(instance, &port[1..], protocol)
                     });
-                    if model.answer.len() == before {
-                        model.nobody = reading.rotation.is_empty();
-                    }
+                    model.nobody = model.answer.len() == before;
                 }
                 (There::Yes, None)
             }
@@ -294,11 +292,12 @@ impl<'a> Oracle<'a> {
                     return There::IfAbove;
                 };
                 if [33, 255].contains(&qtype) {
+                    let before = model.answer.len();
                     reading.srv(wire, model, |instance| {
                         let port = instance.registration().spec.port()?;
                         (transport_label(port).as_bytes() == protocol).then_some(port.number)
                     });
-                    model.nobody = reading.rotation.is_empty();
+                    model.nobody = model.answer.len() == before;
                 }
                 There::Yes
             }
@@ -380,7 +379,8 @@ impl<'a> Oracle<'a> {
             .zone(&labels)
             .map(|apex| Zone { apex, state: None });
         let names = reversals.names(&labels);
-        if zone.is_none() && names.is_empty() {
+        // Of addresses outside of the zones only their names are told.
+        if zone.is_none() && (names.is_empty() || ![12, 255].contains(&qtype)) {
             return;
         }
         model.is_authoritative = true;
