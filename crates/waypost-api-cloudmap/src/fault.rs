@@ -61,6 +61,21 @@ impl Fault {
         Self::missing("InstanceNotFound", format!("Instance {id} not found."))
     }
 
+    /// Makes the refusal of a request that is one too many a second. The model has a name for it where discoveries are
+    /// made; SDKs back off on either.
+    pub(crate) fn throttled(operation: &str) -> Self {
+        let message = format!("The rate of {operation} is exceeded.");
+        if operation.starts_with("Discover") {
+            Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "RequestLimitExceeded",
+                message,
+            )
+        } else {
+            Self::bad("ThrottlingException", message)
+        }
+    }
+
     /// Adds a member beside the message.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.more.push((name, value.into()));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use waypost_core::{
     Addresses, Attributes, CheckState, Command, Dialect, DnsRecordKind, Health, Instance,
@@ -10,10 +11,12 @@ use waypost_core::{
     RoutingPolicy, Service, ServiceChange, ServiceState, text,
 };
 
+use crate::delayed;
 use crate::fault::{About, Fault};
 use crate::operation::{OperationType, Targets};
 use crate::page::Page;
-use crate::services::{CUSTOM, custom_check, is_checked, is_custom};
+use crate::quotas;
+use crate::services::{self, CUSTOM, custom_check, is_checked, is_custom};
 use crate::settings::DiscoverDefault;
 use crate::state::{Call, unique};
 use crate::value::{Map, Value};
@@ -70,6 +73,8 @@ impl Place {
 }
 
 pub(crate) async fn register(call: &Call<'_>) -> Result<Value, Fault> {
+    let counts = call.cloud_map.config.quotas.counts_instances();
+    let _turn = quotas::turn(call, counts).await;
     let place = Place::of(call)?;
     let given = call.input.text("InstanceId").unwrap_or_default();
     let id = InstanceId::new(given).map_err(|error| Fault::of(&error, About::Instance))?;
@@ -82,6 +87,9 @@ pub(crate) async fn register(call: &Call<'_>) -> Result<Value, Fault> {
         check_attributes(&place, &attributes)?;
     }
     let spec = spec_of(&place, &attributes)?;
+    if place.state.instances_of(&id).is_empty() {
+        quotas::check_instances(call, &place.state, &place.namespace)?;
+    }
     let command = Command::Register {
         service: place.service().key.clone(),
         id,
@@ -369,17 +377,22 @@ pub(crate) fn health(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(answer.done())
 }
 
-/// Sets what a client says of an instance's health; it counts at once.
+/// Sets what a client says of an instance's health; it counts at once, unless a delay is set.
 pub(crate) async fn set_health(call: &Call<'_>) -> Result<Value, Fault> {
-    let place = Place::of(call)?;
+    let mut place = Place::of(call)?;
     let id = call.input.text("InstanceId").unwrap_or_default();
-    let instance = place.instance(id)?;
     if !is_custom(place.service()) {
-        return Err(Fault::missing(
-            "CustomHealthNotFound",
-            format!("Service {} has no custom health check.", place.service().id),
-        ));
+        place.instance(id)?;
+        if call.is_strict() {
+            return Err(Fault::missing(
+                "CustomHealthNotFound",
+                format!("Service {} has no custom health check.", place.service().id),
+            ));
+        }
+        services::add_custom_check(call, &place.state).await?;
+        place = Place::of(call)?;
     }
+    let instance = place.instance(id)?;
     let wanted = call.input.text("Status").unwrap_or_default();
     let state = if wanted == "HEALTHY" {
         CheckState::Passing
@@ -407,7 +420,13 @@ pub(crate) async fn set_health(call: &Call<'_>) -> Result<Value, Fault> {
         body: None,
         resolved: None,
     };
-    call.apply(Command::Report(report), About::Instance).await?;
+    let delay = Duration::from_secs(call.cloud_map.config.custom_health_delay_seconds.into());
+    if delay.is_zero() {
+        call.apply(Command::Report(report), About::Instance).await?;
+    } else {
+        let registration = instance.registration().id;
+        delayed::put(call, &report, registration, call.now().after(delay)).await?;
+    }
     Ok(Map::new().done())
 }
 

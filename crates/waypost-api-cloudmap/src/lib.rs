@@ -3,6 +3,7 @@
 
 mod arn;
 mod caller;
+mod delayed;
 mod fault;
 mod instances;
 mod metrics;
@@ -12,6 +13,8 @@ mod operation;
 mod operations;
 mod page;
 mod pattern;
+mod quotas;
+mod rates;
 mod services;
 mod settings;
 mod shape;
@@ -20,13 +23,21 @@ mod tags;
 mod value;
 mod wire;
 
+use std::sync::Arc;
+
 use waypost_http::Router;
 
+pub use delayed::Delayed;
 pub use metrics::CloudMapMetrics;
-pub use settings::{CloudMapConfig, DiscoverDefault, Validation};
+pub use settings::{CloudMapConfig, DiscoverDefault, InvalidSetting, Quotas, Rate, Validation};
 pub use state::CloudMapContext;
 
-/// Makes the routes of the API: `POST /` by `X-Amz-Target`, and the paths of Smithy RPC v2 CBOR.
-pub fn router(context: CloudMapContext) -> Router {
-    wire::router(state::CloudMap::new(context))
+/// Makes the routes of the API: `POST /` by `X-Amz-Target`, and the paths of Smithy RPC v2 CBOR; and what carries out
+/// custom health statuses that count later.
+pub fn open(context: CloudMapContext) -> (Router, Delayed) {
+    let cloud_map = Arc::new(state::CloudMap::new(context));
+    (
+        wire::router(&cloud_map),
+        Delayed::new(Arc::clone(&cloud_map)),
+    )
 }

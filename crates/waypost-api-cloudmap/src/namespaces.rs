@@ -11,6 +11,7 @@ use crate::arn::Kind;
 use crate::fault::{About, Fault};
 use crate::operation::{OperationType, Targets};
 use crate::page::Page;
+use crate::quotas;
 use crate::state::{Call, fresh_id};
 use crate::tags;
 use crate::value::{Map, Value};
@@ -37,6 +38,9 @@ pub(crate) async fn create(call: &Call<'_>, kind: NamespaceKind) -> Result<Value
         let fault = already_exists(known.namespace());
         return call.repeated_or(OperationType::CreateNamespace, given, fault);
     }
+    let counts = call.cloud_map.config.quotas.namespaces.is_some();
+    let _turn = quotas::turn(call, counts).await;
+    quotas::check_namespaces(call)?;
     let id = fresh_id("ns-");
     let spec = NamespaceSpec {
         name,

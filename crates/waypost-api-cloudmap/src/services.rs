@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use waypost_core::{
     Check, CheckId, CheckKind, CheckState, Command, DnsRecord, DnsRecordKind, DnsSettings,
-    HttpProbe, NamespaceKind, NamespaceState, ProbeProtocol, ProbeSpec, RoutingPolicy, Service,
-    ServiceChange, ServiceKey, ServiceName, ServiceSpec, ServiceState, text,
+    HttpProbe, NamespaceChange, NamespaceKind, NamespaceName, NamespaceSpec, NamespaceState,
+    ProbeProtocol, ProbeSpec, RoutingPolicy, Service, ServiceChange, ServiceKey, ServiceName,
+    ServiceSpec, ServiceState, text,
 };
 
-use crate::arn::Kind;
+use crate::arn::{Kind, id_of};
 use crate::fault::{About, Fault};
 use crate::namespaces::{check_filters, values_of};
 use crate::operation::{OperationType, Targets};
@@ -19,6 +20,8 @@ use crate::value::{Map, Value};
 
 /// The check that `HealthCheckConfig` makes.
 const PROBE: &str = "cloudmap";
+/// Where services without a namespace are put.
+const DEFAULT_NAMESPACE: &str = "default";
 /// The check that `HealthCheckCustomConfig` makes.
 pub(crate) const CUSTOM: &str = "custom";
 /// What AWS's health checks do: every 30 seconds, at 2xx and 3xx.
@@ -50,7 +53,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, Fault> {
     let input = &call.input;
     let nothing = Value::Null;
     let dns = input.get("DnsConfig").unwrap_or(&nothing);
-    let namespace = namespace_of(call, dns)?;
+    let namespace = namespace_of(call, dns).await?;
     let given = input.text("Name").unwrap_or_default();
     let key = ServiceKey {
         namespace: namespace.namespace().name.clone(),
@@ -95,10 +98,59 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, Fault> {
 }
 
 /// Finds where the service goes: `NamespaceId`, or, as old templates have it, the one in `DnsConfig`.
-fn namespace_of(call: &Call<'_>, dns: &Value) -> Result<Arc<NamespaceState>, Fault> {
+async fn namespace_of(call: &Call<'_>, dns: &Value) -> Result<Arc<NamespaceState>, Fault> {
     let given = call.input.text("NamespaceId").or(dns.text("NamespaceId"));
-    let given = given.ok_or_else(|| Fault::invalid("NamespaceId must be given."))?;
-    call.namespace(given)
+    match given {
+        Some(given) => match call.namespace(given) {
+            Err(fault) if fault.code == "NamespaceNotFound" && !call.is_strict() => {
+                implied(call, id_of(given, Kind::Namespace)?).await
+            }
+            found => found,
+        },
+        None if call.is_strict() => Err(Fault::invalid("NamespaceId must be given.")),
+        None => implied(call, DEFAULT_NAMESPACE).await,
+    }
+}
+
+/// Finds or makes the HTTP namespace that a service is put in for which there is none, as emulators let it be. Its name
+/// is its id.
+async fn implied(call: &Call<'_>, id: &str) -> Result<Arc<NamespaceState>, Fault> {
+    let fault = |error| Fault::of(&error, About::Namespace);
+    let name = NamespaceName::new(id).map_err(fault)?;
+    let spec = NamespaceSpec {
+        name: name.clone(),
+        kind: NamespaceKind::Http,
+        id: Some(text(id)),
+        change: NamespaceChange::default(),
+        request_id: None,
+    };
+    let command = Command::CreateNamespace(spec);
+    match call.apply(command, About::Namespace).await {
+        Err(fault) if fault.code != "NamespaceAlreadyExists" => return Err(fault),
+        _ => {}
+    }
+    let view = call.view();
+    view.namespace(&name).map(Arc::clone).map_err(fault)
+}
+
+/// Lets clients say how the instances of a service are that was made without `HealthCheckCustomConfig`.
+pub(crate) async fn add_custom_check(call: &Call<'_>, state: &ServiceState) -> Result<(), Fault> {
+    let mut checks = state.service().checks.to_vec();
+    checks.push(custom_check(CheckState::Passing)?);
+    let command = Command::UpdateService {
+        key: state.service().key.clone(),
+        change: ServiceChange {
+            fail_open: Some(true),
+            checks: Some(checks.into()),
+            ..ServiceChange::default()
+        },
+        expected: Some(state.revision()),
+    };
+    match call.apply(command, About::Service).await {
+        // Somebody has changed it: perhaps in the same way, as whoever looks next will see.
+        Err(fault) if fault.code != "DuplicateRequest" => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 fn repeated_or_there(call: &Call<'_>, known: &Arc<ServiceState>) -> Result<Value, Fault> {
@@ -391,7 +443,7 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Value, Fault> {
             filters.iter().all(|filter| match filter.text("Name") {
                 Some("RESOURCE_OWNER") => values_of(filter).any(|owner| owner == "SELF"),
                 _ => values_of(filter).any(|id| {
-                    let id = crate::arn::id_of(id, Kind::Namespace).unwrap_or(id);
+                    let id = id_of(id, Kind::Namespace).unwrap_or(id);
                     view.namespace_by_id(id).is_some_and(|namespace| {
                         namespace.namespace().name == state.service().key.namespace
                     })

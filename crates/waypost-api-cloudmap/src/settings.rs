@@ -1,6 +1,12 @@
 //! The `[cloudmap]` section.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::OPERATIONS;
 
 /// How the AWS Cloud Map API behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +29,84 @@ pub struct CloudMapConfig {
     /// A DNS name of this server, such as `servicediscovery.internal`. The DNS server answers for it, and for the name with
     /// `data-` before it, to which SDKs send discoveries.
     pub api_name: Option<String>,
+    /// Seconds until a custom health status counts, as AWS waits about 30; 0 is at once.
+    pub custom_health_delay_seconds: u32,
+    /// AWS's quotas on numbers of things; none holds unless it is set.
+    pub quotas: Quotas,
+    /// Requests per second by operation and account, such as `rates.DiscoverInstances = { per_second = 1000, burst = 2000 }`;
+    /// an operation without one has no limit.
+    pub rates: BTreeMap<String, Rate>,
+}
+
+/// Most things that may be made through this API. AWS's own: 50 namespaces, 1,000 instances of a service, 2,000 of a
+/// namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quotas {
+    /// Most namespaces.
+    pub namespaces: Option<usize>,
+    /// Most instances of one service.
+    pub instances_per_service: Option<usize>,
+    /// Most instances of the services of one namespace.
+    pub instances_per_namespace: Option<usize>,
+}
+
+/// How many requests are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Requests per second over time.
+    pub per_second: NonZeroU32,
+    /// Requests at once after a pause; a second's worth unless it is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+}
+
+impl Rate {
+    pub(crate) fn burst(self) -> u32 {
+        self.burst.unwrap_or(self.per_second).get()
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSetting {
+    /// Which one, below `cloudmap`.
+    pub field: String,
+    /// What it must be.
+    pub rule: String,
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.rule)
+    }
+}
+
+/// Longest delay of a custom health status.
+const DELAY_SECONDS_MAX: u32 = 3_600;
+
+impl CloudMapConfig {
+    /// Checks what the types leave open.
+    ///
+    /// # Errors
+    /// The first setting that cannot be, and the rule.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let is_operation = |name: &str| OPERATIONS.iter().any(|operation| operation.name == name);
+        if let Some(unknown) = self.rates.keys().find(|name| !is_operation(name)) {
+            return Err(InvalidSetting {
+                field: format!("rates.{unknown}"),
+                rule: "must be the name of an operation, such as DiscoverInstances".to_owned(),
+            });
+        }
+        if self.custom_health_delay_seconds > DELAY_SECONDS_MAX {
+            return Err(InvalidSetting {
+                field: "custom_health_delay_seconds".to_owned(),
+                rule: format!("must be 0 to {DELAY_SECONDS_MAX}"),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// How inputs are judged.
@@ -58,6 +142,9 @@ impl Default for CloudMapConfig {
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             api_name: None,
+            custom_health_delay_seconds: 0,
+            quotas: Quotas::default(),
+            rates: BTreeMap::new(),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::arn::{Kind, arn, id_of};
 use crate::fault::{About, Fault};
 use crate::metrics::CloudMapMetrics;
 use crate::operation::{Operation, OperationType, Order, Targets, operation_id};
+use crate::rates::Rates;
 use crate::settings::{CloudMapConfig, Validation};
 use crate::value::{Map, Value};
 
@@ -42,6 +43,11 @@ pub(crate) struct CloudMap {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) config: CloudMapConfig,
     pub(crate) metrics: CloudMapMetrics,
+    pub(crate) rates: Rates,
+    /// Held while something is made that a quota counts.
+    pub(crate) counting: tokio::sync::Mutex<()>,
+    /// Rung when a custom health status is to count later.
+    pub(crate) has_waiting: tokio::sync::Notify,
     order: Order,
 }
 
@@ -69,8 +75,11 @@ impl CloudMap {
             registry,
             snapshots,
             authenticator,
+            rates: Rates::new(&config),
             config,
             metrics,
+            counting: tokio::sync::Mutex::default(),
+            has_waiting: tokio::sync::Notify::new(),
             order: Order::default(),
         }
     }

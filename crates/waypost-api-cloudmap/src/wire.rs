@@ -41,9 +41,8 @@ impl Protocol {
 }
 
 /// Makes the routes.
-pub(crate) fn router(cloud_map: CloudMap) -> Router {
-    let json = Arc::new(cloud_map);
-    let cbor = Arc::clone(&json);
+pub(crate) fn router(cloud_map: &Arc<CloudMap>) -> Router {
+    let (json, cbor) = (Arc::clone(cloud_map), Arc::clone(cloud_map));
     Router::new()
         .post("/", move |request: Request| {
             let cloud_map = Arc::clone(&json);
@@ -117,6 +116,10 @@ async fn answer(
     })?;
     let head = &request.head;
     let caller = crate::caller::authenticate(cloud_map, head, &body, is_read(operation.name))?;
+    let now = cloud_map.registry.clock().monotonic();
+    if !cloud_map.rates.take(operation.name, &caller.account, now) {
+        return Err(Fault::throttled(operation.name));
+    }
     let input = read(head, &body, protocol)?;
     let broken: Vec<Violation> = violations(operation.input, &input)
         .into_iter()

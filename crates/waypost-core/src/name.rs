@@ -44,6 +44,15 @@ fn compare_folded(left: &str, right: &str) -> Ordering {
     left.len().cmp(&right.len())
 }
 
+/// Takes what emulators of AWS Cloud Map take as a service's name; the rule for DNS is checked with the namespace.
+fn visible_words(field: &'static str, value: &str, bytes_max: usize) -> Result<(), RegistryError> {
+    if value.contains(' ') && value.split(' ').all(|word| !word.is_empty()) {
+        let joined = value.replace(' ', "_");
+        return visible_ascii(field, &joined, bytes_max);
+    }
+    visible_ascii(field, value, bytes_max)
+}
+
 fn visible_ascii(field: &'static str, value: &str, bytes_max: usize) -> Result<(), RegistryError> {
     if value.is_empty() {
         return Err(RegistryError::invalid(field, value, "must not be empty"));
@@ -179,8 +188,9 @@ name!(
     NamespaceName, NamespaceRef, "namespace", NAMESPACE_BYTES_MAX, visible_ascii
 );
 name!(
-    /// The name of a service within its namespace: visible ASCII, at most 127 bytes.
-    ServiceName, ServiceRef, "service_name", SERVICE_BYTES_MAX, visible_ascii
+    /// The name of a service within its namespace: visible ASCII and, where nobody looks it up by DNS, single spaces
+    /// between; at most 127 bytes.
+    ServiceName, ServiceRef, "service_name", SERVICE_BYTES_MAX, visible_words
 );
 name!(
     /// The id of an instance within its service: `[0-9A-Za-z_/:.@-]`, at most 64 bytes.

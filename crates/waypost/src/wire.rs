@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use waypost_access::{Authenticator, ServerKey};
-use waypost_api_cloudmap::{CloudMapContext, CloudMapMetrics};
+use waypost_api_cloudmap::{CloudMapContext, CloudMapMetrics, Delayed};
 use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
@@ -58,6 +58,7 @@ pub(crate) struct Waypost {
     dns: Dns,
     writer: JoinHandle<()>,
     checker: Checker,
+    delayed: Option<Delayed>,
     timekeeper: waypost_core::Timekeeper,
     engine: Engine,
     draining: Arc<AtomicBool>,
@@ -127,7 +128,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     authenticator.follow(snapshots.clone());
     let data = (&registry, &snapshots);
     let rest = rest_context(config, data, &authenticator, &dns, &mut metrics);
-    let cloud_map = cloud_map(config, data, &authenticator, &mut metrics);
+    let (cloud_map, delayed) = cloud_map(config, data, &authenticator, &mut metrics);
     let draining = Arc::new(AtomicBool::new(false));
     let ops = ops(
         &registry,
@@ -147,6 +148,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         dns,
         writer,
         checker,
+        delayed,
         timekeeper,
         engine: storage.engine,
         draining,
@@ -171,17 +173,18 @@ fn cloud_map(
     (registry, snapshots): (&Registry, &Snapshots),
     authenticator: &Arc<Authenticator>,
     metrics: &mut prometheus_client::registry::Registry,
-) -> Router {
+) -> (Router, Option<Delayed>) {
     if !config.cloudmap.enabled {
-        return Router::new();
+        return (Router::new(), None);
     }
-    waypost_api_cloudmap::router(CloudMapContext {
+    let (router, delayed) = waypost_api_cloudmap::open(CloudMapContext {
         registry: registry.clone(),
         snapshots: snapshots.clone(),
         authenticator: Arc::clone(authenticator),
         config: config.cloudmap.clone(),
         metrics: CloudMapMetrics::register(metrics),
-    })
+    });
+    (router, Some(delayed))
 }
 
 fn rest_context(
@@ -255,6 +258,9 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
         && !NamespaceName::new(name).is_ok_and(|name| name.is_dns_name())
     {
         errors.push(loaded.error("cloudmap.api_name", "must be a DNS name"));
+    }
+    if let Err(error) = config.cloudmap.validate() {
+        errors.push(loaded.error(&format!("cloudmap.{}", error.field), error.rule));
     }
     if let Err(error) = config.dns.validate() {
         errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));
@@ -410,6 +416,14 @@ impl Waypost {
         };
         let checker = tasks.spawn(self.checker.run(until(stopping.clone())));
         let timekeeper = tasks.spawn(self.timekeeper.run(until(stopping.clone())));
+        let delayed = self.delayed;
+        let ends = until(stopping.clone());
+        let delayed = tasks.spawn(async move {
+            match delayed {
+                Some(delayed) => delayed.run(ends).await,
+                None => ends.await,
+            }
+        });
         let dns = self.dns;
         let dns = tasks.spawn(async move {
             let Dns {
@@ -433,6 +447,7 @@ impl Waypost {
                 _ = checker => Some("the checker"),
                 _ = timekeeper => Some("the timekeeper"),
                 _ = dns => Some("the DNS server"),
+                _ = delayed => Some("the keeper of delayed health"),
                 () = stop_writer.closed() => Some("the writer"),
             };
             if let Some(part) = dead {

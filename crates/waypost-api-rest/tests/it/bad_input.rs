@@ -47,7 +47,7 @@ async fn wrong_values_name_field_value_and_rule() {
         ),
         ("service_name", json!("a\u{7}b"), "a\u{7}b", visible),
         ("service_name", json!("café"), "café", visible),
-        ("service_name", json!("a b"), "a b", visible),
+        ("service_name", json!("a  b"), "a  b", visible),
         ("instance_id", json!(""), "", "must not be empty"),
         (
             "instance_id",
@@ -210,7 +210,7 @@ async fn bad_names_in_paths_are_named_too() {
         ),
         (
             "GET",
-            "/v1/discovery/services/a%20b".to_owned(),
+            "/v1/discovery/services/a%20%20b".to_owned(),
             "service_name",
         ),
         (
