@@ -38,9 +38,11 @@ pub(crate) enum Kind {
     Health,
     /// Our own: the rotation of a service.
     Rotation,
+    /// Our own: a service with its instances, as streams send it.
+    Watch,
 }
 
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 /// A rendered answer.
 #[derive(Clone, Debug)]

@@ -37,6 +37,10 @@ pub struct RestConfig {
     pub cache_entries_max: usize,
     /// Most bytes of rendered answers kept for each kind of read.
     pub cache_bytes_max: usize,
+    /// Longest wait of a long poll; less than `http.request_timeout_seconds`.
+    pub wait_seconds_max: u32,
+    /// Most streams and long polls that are held at once.
+    pub watchers_max: usize,
 }
 
 impl Default for RestConfig {
@@ -58,6 +62,8 @@ impl Default for RestConfig {
             page_size_max: 1_000,
             cache_entries_max: 4_096,
             cache_bytes_max: 16 << 20,
+            wait_seconds_max: 50,
+            watchers_max: 20_000,
         }
     }
 }
@@ -106,7 +112,10 @@ impl RestConfig {
             86_400,
         )?;
         let size = u32::try_from(self.page_size_max).unwrap_or(u32::MAX);
-        in_range("page_size_max", size, 1, 10_000)
+        in_range("page_size_max", size, 1, 10_000)?;
+        in_range("wait_seconds_max", self.wait_seconds_max, 1, 3_599)?;
+        let watchers = u32::try_from(self.watchers_max).unwrap_or(u32::MAX);
+        in_range("watchers_max", watchers, 0, 1_000_000)
     }
 
     /// Returns the check that a registration over the sources' paths gets.

@@ -117,6 +117,11 @@ impl Problem {
         self
     }
 
+    /// Says whether it is of that kind.
+    pub(crate) fn is(&self, kind: ErrorKind) -> bool {
+        self.code == status_and_code(kind).1
+    }
+
     /// Makes the response.
     pub(crate) fn response(&self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

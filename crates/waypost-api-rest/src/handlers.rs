@@ -3,10 +3,12 @@
 pub(crate) mod discovery;
 pub(crate) mod explain;
 pub(crate) mod own;
+pub(crate) mod poll;
 pub(crate) mod server;
 pub(crate) mod service_discovery;
 mod sources;
 pub(crate) mod tokens;
+pub(crate) mod watch;
 
 /// Wraps a function of `(&Rest, &mut Request)` for the router.
 macro_rules! waiting {

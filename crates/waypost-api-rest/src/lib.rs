@@ -9,8 +9,9 @@
 //! `/openapi.json` describes all of them, and `/docs` shows that. Every error is a problem document (RFC 9457) that
 //! also carries source 003's `success` and `message`.
 //!
-//! Left out here: long poll and event streams, modes (drain, maintenance), and what source 004 does in the client
-//! (balancing strategies, breakers, retries).
+//! `/v1/watch` streams changes as server-sent events; `?revision=&wait=` makes a read of ours a long poll.
+//!
+//! Left out here: what source 004 does in the client (balancing strategies, breakers, retries).
 
 mod body;
 mod cache;
@@ -20,6 +21,7 @@ mod docs;
 mod error;
 mod explain;
 mod handlers;
+mod live;
 mod metrics;
 mod openapi;
 mod page;
@@ -49,6 +51,7 @@ pub fn router(context: RestContext) -> Router {
     let router = handlers::discovery::routes(router, &rest);
     let router = handlers::service_discovery::routes(router, &rest);
     let router = handlers::own::routes(router, &rest);
+    let router = handlers::watch::routes(router, &rest);
     let router = handlers::explain::routes(router, &rest);
     let router = handlers::tokens::routes(router, &rest);
     handlers::server::routes(router, &rest).on_rejection(render_problem)

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use waypost_core::Dialect;
 use waypost_http::DurationHistogram;
@@ -20,10 +22,43 @@ pub struct RestMetrics {
     rest: DurationHistogram,
     discovery: DurationHistogram,
     service_discovery: DurationHistogram,
+    held: Family<HeldLabels, Gauge>,
+    refused: Counter,
+    sent: Family<SentLabels, Counter>,
+}
+
+/// A kind of request that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Staying {
+    /// A stream of changes.
+    Stream,
+    /// A read that waits for a change.
+    Poll,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeldLabels {
+    kind: Staying,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SentLabels {
+    event: &'static str,
+}
+
+/// Counts one request that stays, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held(Gauge);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl RestMetrics {
-    /// Makes the metrics and registers `discovery_request_duration_seconds{protocol}`.
+    /// Makes the metrics and registers `discovery_request_duration_seconds{protocol}`, `watchers{kind}`, `watchers_refused` and
+    /// `watch_events{event}`.
     pub fn register(registry: &mut Registry) -> Self {
         let family = Family::<Protocol, DurationHistogram>::default();
         registry.register_with_unit(
@@ -32,7 +67,20 @@ impl RestMetrics {
             Unit::Seconds,
             family.clone(),
         );
-        Self::of(&family)
+        let metrics = Self::of(&family);
+        let (held, sent) = (metrics.held.clone(), metrics.sent.clone());
+        registry.register(
+            "watchers",
+            "Streams and long polls that are held, by kind",
+            held,
+        );
+        registry.register(
+            "watchers_refused",
+            "Streams and long polls refused because too many are held",
+            metrics.refused.clone(),
+        );
+        registry.register("watch_events", "Events sent on streams, by event", sent);
+        metrics
     }
 
     fn of(family: &Family<Protocol, DurationHistogram>) -> Self {
@@ -45,7 +93,27 @@ impl RestMetrics {
             rest: histogram(Dialect::Rest),
             discovery: histogram(Dialect::Discovery),
             service_discovery: histogram(Dialect::ServiceDiscovery),
+            held: Family::default(),
+            refused: Counter::default(),
+            sent: Family::default(),
         }
+    }
+
+    /// Counts a request that stays for as long as what is returned lives.
+    pub(crate) fn hold(&self, kind: Staying) -> Held {
+        let gauge = self.held.get_or_create_owned(&HeldLabels { kind });
+        gauge.inc();
+        Held(gauge)
+    }
+
+    /// Counts a request that may not stay.
+    pub(crate) fn refused_to_hold(&self) {
+        self.refused.inc();
+    }
+
+    /// Counts an event on a stream.
+    pub(crate) fn sent(&self, event: &'static str) {
+        self.sent.get_or_create(&SentLabels { event }).inc();
     }
 
     /// Runs a look-up and counts how long it took.

@@ -178,6 +178,14 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
                 .maximum(Some(1_000)),
             "Most entries of the page",
         ),
+        "revision" => (
+            text().pattern(Some("^[0-9a-f]{16}\\.[0-9]{1,20}(\\.[0-9a-f]{16})?$")),
+            "The Waypost-Revision of the answer before, or its `revision`",
+        ),
+        "wait" => (
+            text().pattern(Some("^[1-9][0-9]{0,3}s?$")),
+            "Seconds to wait for an answer that differs from the one at `revision`",
+        ),
         "after" => {
             let listed = match path.rsplit('/').next() {
                 Some("namespaces") => name_of(253).pattern(Some(visible)),
@@ -328,6 +336,9 @@ fn components() -> Components {
     add::<own::HeartbeatAnswer>(&mut schemas);
     add::<own::Rotation>(&mut schemas);
     add::<own::Explanation>(&mut schemas);
+    add::<own::ServiceUpdate>(&mut schemas);
+    add::<own::ServiceGone>(&mut schemas);
+    add::<own::StreamReset>(&mut schemas);
     for (name, schema) in schemas {
         builder = builder.schema(name, schema);
     }

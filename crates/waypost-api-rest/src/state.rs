@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN};
 use http::{HeaderValue, StatusCode};
+use tokio::sync::watch;
 use waypost_access::{Authenticator, PUBLIC_READER};
 use waypost_core::{
     Access, Dialect, NamespaceKind, NamespaceName, Registry, RegistryError, ServiceKey,
@@ -16,6 +17,7 @@ use waypost_http::{Body, RequestHead, Response, empty};
 use crate::cache::{Kind, RenderCache, Rendered};
 use crate::config::RestConfig;
 use crate::error::Refusal;
+use crate::live::Live;
 use crate::metrics::RestMetrics;
 use crate::turns::Turns;
 use crate::{docs, openapi};
@@ -37,6 +39,8 @@ pub struct RestContext {
     pub dns: DnsFacts,
     /// What the registry publishes: issued credentials are read out of it.
     pub snapshots: Snapshots,
+    /// Turns true when the server stops: then streams end, and long polls are answered.
+    pub stopping: watch::Receiver<bool>,
 }
 
 /// What the API tells about the DNS server.
@@ -88,6 +92,7 @@ pub(crate) struct Rest {
     pub(crate) documents: Documents,
     pub(crate) dns: DnsFacts,
     pub(crate) snapshots: Snapshots,
+    pub(crate) live: Live,
 }
 
 /// What the server says about its interface, rendered once.
@@ -121,8 +126,10 @@ impl Rest {
             metrics,
             dns,
             snapshots,
+            stopping,
         } = context;
         Self {
+            live: Live::new(stopping, config.watchers_max, &metrics),
             cache: RenderCache::new(config.cache_entries_max, config.cache_bytes_max),
             turns: Turns::new(),
             documents: Documents::new(&version),

@@ -251,7 +251,12 @@ impl Registry {
 
     /// Watches a scope for changes after a revision.
     pub fn watch(&self, access: &Access, scope: Scope, since: Revision) -> Watch {
-        Watch::new(self.clone(), access.clone(), scope, since)
+        self.watch_any(access, [scope].into(), since)
+    }
+
+    /// Watches several scopes at once for changes after a revision.
+    pub fn watch_any(&self, access: &Access, scopes: Box<[Scope]>, since: Revision) -> Watch {
+        Watch::new(self.clone(), access.clone(), scopes, since)
     }
 
     /// Renews the lease of an instance. Nothing is written unless the lease begins, or was suspect or over.

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::access::Access;
 use crate::id::Revision;
@@ -106,20 +109,26 @@ fn push_service(scopes: &mut Vec<Scope>, key: &ServiceKey) {
     scopes.push(Scope::Service(key.clone()));
 }
 
-/// Waits for a scope to differ from what was seen last.
+/// Waits for a scope, or one of several, to differ from what was seen last.
 #[derive(Debug)]
 pub struct Watch {
     registry: Registry,
     access: Access,
-    scope: Scope,
+    scopes: Box<[Scope]>,
     seen: Revision,
-    /// Taken only when the watch is dropped.
-    notify: Option<Arc<Notify>>,
+    /// One for each scope; taken only when the watch is dropped.
+    notify: Box<[Arc<Notify>]>,
 }
 
 impl Watch {
-    pub(crate) fn new(registry: Registry, access: Access, scope: Scope, since: Revision) -> Self {
-        let notify = Some(registry.notifiers().join(&scope));
+    pub(crate) fn new(
+        registry: Registry,
+        access: Access,
+        scopes: Box<[Scope]>,
+        since: Revision,
+    ) -> Self {
+        let join = |scope: &Scope| registry.notifiers().join(scope);
+        let notify = scopes.iter().map(join).collect();
         // A revision of the future is of another history: everything is news.
         let latest = registry.view(&access).position().revision;
         let since = if since > latest {
@@ -130,24 +139,28 @@ impl Watch {
         Self {
             registry,
             access,
-            scope,
+            scopes,
             seen: since,
             notify,
         }
     }
 
-    /// Completes with the latest state once the scope was modified after what was seen; at once if it was already.
+    /// Completes with the latest state once a scope was modified after what was seen; at once if one was already.
     ///
     /// Ten changes while nobody waits are one wake-up. States never step back. `None` when the registry has stopped.
     pub async fn next(&mut self) -> Option<View> {
         loop {
-            let notify = self.notify.clone()?;
-            let woken = notify.notified();
-            tokio::pin!(woken);
+            let notifies = self.notify.iter().map(Arc::clone);
+            let mut woken: Vec<_> = notifies
+                .map(|notify| Box::pin(notify.notified_owned()))
+                .collect();
             // Registered before the look, so that a change in between is not missed.
-            woken.as_mut().enable();
+            for woken in &mut woken {
+                woken.as_mut().enable();
+            }
             let view = self.registry.view(&self.access);
-            let modified = view.modified(&self.scope);
+            let modified = self.scopes.iter().map(|scope| view.modified(scope)).max();
+            let modified = modified.unwrap_or(Revision::ZERO);
             if modified > self.seen {
                 self.seen = modified;
                 return Some(view);
@@ -155,11 +168,20 @@ impl Watch {
             if self.registry.has_stopped() {
                 return None;
             }
-            woken.await;
+            std::future::poll_fn(|context| {
+                let is_woken =
+                    |woken: &mut Pin<Box<OwnedNotified>>| woken.as_mut().poll(context).is_ready();
+                if woken.iter_mut().any(is_woken) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
         }
     }
 
-    /// Returns the revision of the scope that was seen last.
+    /// Returns the latest revision of the scopes that was seen.
     pub fn seen(&self) -> Revision {
         self.seen
     }
@@ -167,8 +189,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(notify) = self.notify.take() {
-            self.registry.notifiers().leave(&self.scope, notify);
+        let notify = std::mem::take(&mut self.notify);
+        for (scope, notify) in self.scopes.iter().zip(notify) {
+            self.registry.notifiers().leave(scope, notify);
         }
     }
 }

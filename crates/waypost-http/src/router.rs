@@ -14,13 +14,42 @@ use crate::request::Request;
 
 pub(crate) type HandlerFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
+/// Answers at once from the head.
+type AtOnce = Arc<dyn Fn(&RequestHead) -> Response + Send + Sync>;
+/// May read the body and wait.
+type Waiting = Arc<dyn Fn(Request) -> HandlerFuture + Send + Sync>;
+
+/// What answers one request.
+pub(crate) enum Chosen<'a> {
+    AtOnce(&'a AtOnce),
+    Waiting(&'a Waiting),
+}
+
 /// A handler of one method on one path.
 #[derive(Clone)]
 pub(crate) enum Handler {
     /// Answers at once from the head; nothing is allocated for the call.
-    Sync(Arc<dyn Fn(&RequestHead) -> Response + Send + Sync>),
+    Sync(AtOnce),
     /// May read the body and wait.
-    Async(Arc<dyn Fn(Request) -> HandlerFuture + Send + Sync>),
+    Async(Waiting),
+    /// The first, unless the head says that it is to wait.
+    Either {
+        waits: fn(&RequestHead) -> bool,
+        at_once: AtOnce,
+        waiting: Waiting,
+    },
+}
+
+impl Handler {
+    /// Chooses how a request is answered.
+    pub(crate) fn of(&self, head: &RequestHead) -> Chosen<'_> {
+        match self {
+            Self::Sync(handler) => Chosen::AtOnce(handler),
+            Self::Async(handler) => Chosen::Waiting(handler),
+            Self::Either { waits, waiting, .. } if waits(head) => Chosen::Waiting(waiting),
+            Self::Either { at_once, .. } => Chosen::AtOnce(at_once),
+        }
+    }
 }
 
 /// The methods a route may have; `HEAD` and `OPTIONS` are answered by the layer.
@@ -136,6 +165,29 @@ impl Router {
         H: Fn(&RequestHead) -> Response + Send + Sync + 'static,
     {
         self.add(pattern, &Method::GET, Handler::Sync(Arc::new(handler)))
+    }
+
+    /// Answers `GET` (and `HEAD`) of `pattern` at once, unless `waits` says that the request is one for `waiting`: a read
+    /// from memory that may also be a long poll.
+    #[must_use]
+    pub fn get_either<S, H, F>(
+        self,
+        pattern: &str,
+        waits: fn(&RequestHead) -> bool,
+        at_once: S,
+        waiting: H,
+    ) -> Self
+    where
+        S: Fn(&RequestHead) -> Response + Send + Sync + 'static,
+        H: Fn(Request) -> F + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
+        let handler = Handler::Either {
+            waits,
+            at_once: Arc::new(at_once),
+            waiting: Arc::new(move |request| Box::pin(waiting(request))),
+        };
+        self.add(pattern, &Method::GET, handler)
     }
 
     /// Answers `POST` of `pattern`.

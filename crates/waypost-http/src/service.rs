@@ -21,7 +21,7 @@ use crate::rejection::{Rejection, RejectionContext, RejectionRenderer, render_pr
 use crate::reply::{Reply, log_panic};
 use crate::request::{Request, RequestBody};
 use crate::request_id::{RequestIds, X_REQUEST_ID};
-use crate::router::{Endpoint, Handler, ROUTED, RouteError, Router};
+use crate::router::{Chosen, Endpoint, Handler, ROUTED, RouteError, Router};
 use crate::settings::ListenerConfig;
 
 /// The position of a route in the table; the last one stands for "no route".
@@ -124,8 +124,8 @@ impl Service {
             route,
             service,
         };
-        match handler {
-            Handler::Sync(handler) => {
+        match handler.of(&head) {
+            Chosen::AtOnce(handler) => {
                 drop(body);
                 let outcome = catch_unwind(AssertUnwindSafe(|| handler(&head)));
                 let response = outcome.unwrap_or_else(|cause| {
@@ -135,7 +135,7 @@ impl Service {
                 let (parts, request_id) = (head.parts, head.request_id);
                 Reply::ready(inner.finish(response, done(&parts), request_id, progress))
             }
-            Handler::Async(handler) => {
+            Chosen::Waiting(handler) => {
                 let request = Request { head, body };
                 Reply::running(inner, handler, request, started, progress.map(Arc::clone))
             }

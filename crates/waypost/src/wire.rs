@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -61,7 +60,7 @@ pub(crate) struct Waypost {
     delayed: Option<Delayed>,
     timekeeper: waypost_core::Timekeeper,
     engine: Engine,
-    draining: Arc<AtomicBool>,
+    draining: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     needs_credentials: bool,
 }
@@ -127,16 +126,12 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
     authenticator.follow(snapshots.clone());
     let data = (&registry, &snapshots);
-    let rest = rest_context(config, data, &authenticator, &dns, &mut metrics);
+    let (draining, stopping) = watch::channel(false);
+    let served = (&dns, &stopping);
+    let rest = rest_context(config, data, &authenticator, served, &mut metrics);
     let (cloud_map, delayed) = cloud_map(config, data, &authenticator, &mut metrics);
-    let draining = Arc::new(AtomicBool::new(false));
-    let ops = ops(
-        &registry,
-        &authenticator,
-        Arc::clone(&draining),
-        quarantined.len(),
-        metrics,
-    );
+    let quarantined = quarantined.len();
+    let ops = ops(&registry, &authenticator, stopping, quarantined, metrics);
     let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
     let router = router.merge(cloud_map).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
@@ -191,7 +186,7 @@ fn rest_context(
     config: &Config,
     (registry, snapshots): (&Registry, &Snapshots),
     authenticator: &Arc<Authenticator>,
-    dns: &Dns,
+    (dns, stopping): (&Dns, &watch::Receiver<bool>),
     metrics: &mut prometheus_client::registry::Registry,
 ) -> RestContext {
     RestContext {
@@ -209,6 +204,7 @@ fn rest_context(
             },
             reverse_zones: dns.table.reverse_zones(),
         },
+        stopping: stopping.clone(),
     }
 }
 
@@ -264,6 +260,12 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
     }
     if let Err(error) = config.dns.validate() {
         errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));
+    }
+    let request_seconds = config.http.request_timeout_seconds;
+    if u64::from(config.rest.wait_seconds_max) >= request_seconds {
+        let rule =
+            format!("must be less than http.request_timeout_seconds, which is {request_seconds}");
+        errors.push(loaded.error("rest.wait_seconds_max", rule));
     }
     if let Err(error) = config.rest.validate() {
         errors.push(loaded.error(&format!("rest.{}", error.subject()), error.to_string()));
@@ -328,7 +330,7 @@ fn checker(
 fn ops(
     registry: &Registry,
     authenticator: &Arc<Authenticator>,
-    draining: Arc<AtomicBool>,
+    draining: watch::Receiver<bool>,
     quarantined: usize,
     metrics: prometheus_client::registry::Registry,
 ) -> Router {
@@ -338,7 +340,7 @@ fn ops(
             None => Condition::ok("store-writes"),
             Some(why) => Condition::failed("store-writes", why),
         };
-        let serving = if draining.load(Ordering::Acquire) {
+        let serving = if *draining.borrow() {
             Condition::failed("serving", "the server is stopping")
         } else {
             Condition::ok("serving")
@@ -454,7 +456,7 @@ impl Waypost {
                 tracing::error!(part, "a part of the server has died: stopping");
                 death.get_or_init(|| part);
             }
-            draining.store(true, Ordering::Release);
+            draining.send_replace(true);
         };
         self.server.serve(self.service, ended, &connections).await;
         stop.send_replace(true);

@@ -10,6 +10,7 @@ use waypost_core::{
 };
 use waypost_http::{Request, RequestHead, Response, Router, empty, json};
 
+use super::poll::{self, polled};
 use super::{at_once, param, render, waiting};
 use crate::body::{read_json, read_json_or_empty};
 use crate::cache::{Rendered, etag};
@@ -23,6 +24,7 @@ use crate::wire::own::{
     ServicePage, ServiceSettings, Tier,
 };
 
+mod live;
 mod modes;
 mod namespaces;
 
@@ -45,17 +47,37 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
         .put(NAMESPACE, waiting!(rest, namespaces::put))
         .delete(NAMESPACE, waiting!(rest, namespaces::delete))
         .get_sync(SERVICES, at_once!(rest, services))
-        .get_sync(SERVICE, at_once!(rest, service))
+        .get_either(
+            SERVICE,
+            poll::waits,
+            at_once!(rest, service),
+            polled!(rest, live::SERVICE),
+        )
         .put(SERVICE, waiting!(rest, put_service))
         .delete(SERVICE, waiting!(rest, delete_service))
-        .get_sync(INSTANCES, at_once!(rest, instances))
-        .get_sync(INSTANCE, at_once!(rest, instance))
+        .get_either(
+            INSTANCES,
+            poll::waits,
+            at_once!(rest, instances),
+            polled!(rest, live::INSTANCES),
+        )
+        .get_either(
+            INSTANCE,
+            poll::waits,
+            at_once!(rest, instance),
+            polled!(rest, live::INSTANCE),
+        )
         .put(INSTANCE, waiting!(rest, put_instance))
         .delete(INSTANCE, waiting!(rest, delete_instance))
         .post(HEARTBEAT, waiting!(rest, heartbeat))
         .put(MODE, waiting!(rest, modes::put))
         .delete(MODE, waiting!(rest, modes::delete))
-        .get_sync("/v1/discover/{service}", at_once!(rest, discover))
+        .get_either(
+            "/v1/discover/{service}",
+            poll::waits,
+            at_once!(rest, discover),
+            polled!(rest, live::ROTATION),
+        )
 }
 
 /// Answers with a document whose every change moves the revision, vitals aside.

@@ -73,6 +73,7 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
         expected: NEW,
     };
     rest.registry.apply(&access, command).await?;
+    rest.live.credentials_changed();
     let token = shown(&made.issued, Some(made.secret.expose()));
     Ok(answer(StatusCode::CREATED, &token))
 }
@@ -89,6 +90,7 @@ async fn revoke(rest: &Rest, request: &mut Request) -> Answer {
     rest.registry
         .apply(&access, Command::RemoveDocument(key))
         .await?;
+    rest.live.credentials_changed();
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

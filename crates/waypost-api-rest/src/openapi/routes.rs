@@ -15,6 +15,9 @@ const FIND_ONE: &[u16] = &[400, 401, 403, 404, 422];
 const WRITE: &[u16] = &[400, 401, 403, 409, 413, 422, 503];
 const CHANGE: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 503];
 
+/// What a read takes that can wait for a change.
+const WAIT: &[&str] = &["revision", "wait"];
+
 macro_rules! route {
     ($method:ident $path:literal, $tag:expr, $summary:literal, $query:expr, $body:expr, $answer:expr, $problems:expr) => {
         Route {
@@ -83,7 +86,7 @@ pub(super) const ROUTES: &[Route] = &[
         Body::None, Answered::Nothing, CHANGE),
     route!(Get "/v1/namespaces/{namespace}/services", OWN, "Lists the services of a namespace", &["limit", "after"],
         Body::None, Answered::Versioned("ServicePage"), FIND_ONE),
-    route!(Get "/v1/namespaces/{namespace}/services/{service}", OWN, "Shows a service", &[],
+    route!(Get "/v1/namespaces/{namespace}/services/{service}", OWN, "Shows a service", WAIT,
         Body::None, Answered::Versioned("Service"), FIND_ONE),
     route!(Put "/v1/namespaces/{namespace}/services/{service}", OWN,
         "Creates a service, or changes what is sent of it", &[],
@@ -91,8 +94,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Delete "/v1/namespaces/{namespace}/services/{service}", OWN, "Removes a service without instances", &[],
         Body::None, Answered::Nothing, CHANGE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances", OWN, "Lists the instances of a service",
-        &["limit", "after"], Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
-    route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Shows an instance", &["owner"],
+        &["limit", "after", "revision", "wait"], Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
+    route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Shows an instance",
+        &["owner", "revision", "wait"],
         Body::None, Answered::Versioned("Instance"), &[400, 401, 403, 404, 409, 422]),
     route!(Put "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
         "Registers an instance, or updates it", &["owner"],
@@ -107,8 +111,12 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Needed("ModeSettings"), Answered::Document("Instance"), CHANGE),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}/instances/{id}/mode", OWN,
         "Makes an instance plainly Active", &["owner"], Body::None, Answered::Nothing, CHANGE),
-    route!(Get "/v1/discover/{service}", FIND, "Shows who may be sent traffic", &["namespace"],
+    route!(Get "/v1/discover/{service}", FIND, "Shows who may be sent traffic",
+        &["namespace", "revision", "wait"],
         Body::None, Answered::Versioned("Rotation"), FIND_ONE),
+    route!(Get "/v1/watch", FIND, "Streams every change of services, as server-sent events",
+        &["service", "namespace", "revision"],
+        Body::None, Answered::Other("text/event-stream"), &[400, 401, 403, 413, 422]),
     route!(Get "/v1/explain/{service}/{id}", FIND, "Explains why an instance is in rotation or out",
         &["namespace", "owner"], Body::None, Answered::Document("Explanation"), &[400, 401, 403, 404, 409, 422]),
     route!(Get "/health", SERVER, "Tells how this server is; needs no credential", &[],

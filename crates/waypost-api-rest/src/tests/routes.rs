@@ -28,6 +28,7 @@ async fn context() -> RestContext {
         version: "1.2.3".to_owned(),
         metrics: RestMetrics::default(),
         dns: DnsFacts::default(),
+        stopping: tokio::sync::watch::channel(false).1,
     }
 }
 

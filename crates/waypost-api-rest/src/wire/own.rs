@@ -6,6 +6,7 @@ mod instance;
 mod namespace;
 mod page;
 mod service;
+mod stream;
 mod tier;
 mod token;
 
@@ -22,5 +23,6 @@ pub(crate) use page::{InstancePage, NamespacePage, ServicePage};
 pub(crate) use service::{
     DnsRecord, DnsSettings, InstanceCounts, RecordType, Routing, Service, ServiceSettings,
 };
+pub(crate) use stream::{ServiceGone, ServiceUpdate, StreamReset};
 pub(crate) use tier::Tier;
 pub(crate) use token::{GrantLine, Token, TokenList, TokenSettings, VerbWord};

@@ -30,6 +30,7 @@ pub(crate) struct Running {
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Arc<ManualClock>,
     tasks: TaskTracker,
+    stopping: tokio::sync::watch::Sender<bool>,
     stop: Vec<oneshot::Sender<()>>,
 }
 
@@ -76,6 +77,7 @@ pub(crate) async fn start_with(options: Options) -> Running {
     };
     let opened = Registry::open(parts).await.unwrap();
     let tasks = TaskTracker::new();
+    let stopping = tokio::sync::watch::channel(false);
     let mut stop = Vec::new();
     let mut signal = || {
         let (sender, stopped) = oneshot::channel::<()>();
@@ -95,6 +97,7 @@ pub(crate) async fn start_with(options: Options) -> Running {
         version: "0.0.0-test".to_owned(),
         metrics: RestMetrics::default(),
         dns: waypost_api_rest::DnsFacts::default(),
+        stopping: stopping.1.clone(),
     };
     let listener = ListenerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -111,6 +114,7 @@ pub(crate) async fn start_with(options: Options) -> Running {
         snapshots: opened.snapshots,
         clock,
         tasks,
+        stopping: stopping.0,
         stop,
     }
 }

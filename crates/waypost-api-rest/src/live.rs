@@ -1,0 +1,115 @@
+//! Requests that stay: streams of changes and long polls. They are counted, and end with the server and with the
+//! credential of whoever asks.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use waypost_core::{Access, Dialect, RegistryError};
+use waypost_http::RequestHead;
+
+use crate::error::Refusal;
+use crate::metrics::{Held, RestMetrics, Staying};
+use crate::state::Rest;
+
+mod generated;
+mod token;
+
+pub(crate) use generated::{Frames, generated};
+pub(crate) use token::Token;
+
+/// What all requests that stay have in common.
+#[derive(Debug)]
+pub(crate) struct Live {
+    stopping: watch::Receiver<bool>,
+    credentials: watch::Sender<()>,
+    places: Arc<Semaphore>,
+    places_max: usize,
+    metrics: RestMetrics,
+}
+
+/// A place that one request holds.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _held: Held,
+}
+
+/// Who asked, and whether that still holds.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    bearer: Option<String>,
+    peer: IpAddr,
+}
+
+impl Live {
+    pub(crate) fn new(
+        stopping: watch::Receiver<bool>,
+        places_max: usize,
+        metrics: &RestMetrics,
+    ) -> Self {
+        Self {
+            stopping,
+            credentials: watch::Sender::new(()),
+            places: Arc::new(Semaphore::new(places_max)),
+            places_max,
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Takes a place for a request that stays.
+    pub(crate) fn place(&self, staying: Staying) -> Result<Place, RegistryError> {
+        let permit = Arc::clone(&self.places).try_acquire_owned();
+        let permit = permit.map_err(|_| {
+            self.metrics.refused_to_hold();
+            RegistryError::Throttled {
+                what: format!(
+                    "{} streams and long polls are open, at most that many are held (rest.watchers_max)",
+                    self.places_max
+                ),
+            }
+        })?;
+        Ok(Place {
+            _permit: permit,
+            _held: self.metrics.hold(staying),
+        })
+    }
+
+    /// Says that a credential came or went: everybody who stays is asked again for theirs.
+    pub(crate) fn credentials_changed(&self) {
+        self.credentials.send_replace(());
+    }
+
+    /// Completes when somebody's credential may no longer hold.
+    pub(crate) fn credentials(&self) -> watch::Receiver<()> {
+        self.credentials.subscribe()
+    }
+
+    /// Returns what turns true when the server stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
+    }
+}
+
+/// Completes when the server stops.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stop| *stop).await);
+}
+
+impl Caller {
+    pub(crate) fn of(head: &RequestHead) -> Self {
+        Self {
+            bearer: head.bearer().map(str::to_owned),
+            peer: head.peer().ip(),
+        }
+    }
+
+    /// Returns what the caller may read now.
+    pub(crate) fn access(&self, rest: &Rest, dialect: Dialect) -> Result<Access, Refusal> {
+        let bearer = self.bearer.as_deref();
+        let access = rest
+            .authenticator
+            .authenticate(bearer, self.peer, dialect, true)?;
+        Ok(access)
+    }
+}
