@@ -166,7 +166,7 @@ async fn put_service(rest: &Rest, request: &mut Request) -> Answer {
         Some(_) => command,
         None => create(&key, &change),
     };
-    let snapshot = replay(rest, &access, before.as_ref(), &command, applied)?;
+    let snapshot = replay(rest, &access, before.as_ref(), &command, &applied)?;
     let state = snapshot.service(&key).ok_or_else(|| unshown(&key))?;
     let mut document = convert::service_to_wire(epoch, state, rest.zone(&view, &key.namespace));
     document.id.clear();
@@ -322,7 +322,7 @@ async fn put_instance(rest: &Rest, request: &mut Request) -> Answer {
         let document = convert::instance_to_wire(epoch, state, instance);
         return Ok(written(epoch, state, applied.outcome, &document));
     }
-    let snapshot = replay(rest, &access, before.as_ref(), &command, applied)?;
+    let snapshot = replay(rest, &access, before.as_ref(), &command, &applied)?;
     let state = snapshot.service(&key);
     let made = key.instance(owner.unwrap_or_default(), id);
     let instance = snapshot.instance(&made);
