@@ -14,12 +14,14 @@
 
 mod body;
 mod cache;
+mod condition;
 mod config;
 mod convert;
 mod docs;
 mod error;
 mod explain;
 mod handlers;
+mod merge;
 mod metrics;
 mod openapi;
 mod page;

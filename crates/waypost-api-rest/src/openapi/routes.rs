@@ -1,6 +1,6 @@
 //! One entry for each route, in the order of the page.
 
-use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
+use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use super::{Answered, Body, Route};
 
@@ -14,6 +14,7 @@ const READ: &[u16] = &[400, 401, 403];
 const FIND_ONE: &[u16] = &[400, 401, 403, 404, 422];
 const WRITE: &[u16] = &[400, 401, 403, 409, 413, 422, 503];
 const CHANGE: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 503];
+const PATCH: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 503];
 
 macro_rules! route {
     ($method:ident $path:literal, $tag:expr, $summary:literal, $query:expr, $body:expr, $answer:expr, $problems:expr) => {
@@ -79,6 +80,8 @@ pub(super) const ROUTES: &[Route] = &[
         Body::None, Answered::Versioned("Namespace"), FIND_ONE),
     route!(Put "/v1/namespaces/{namespace}", OWN, "Creates a namespace, or changes what is sent of it", &[],
         Body::Optional("NamespaceSettings"), Answered::Written("Namespace"), WRITE),
+    route!(Patch "/v1/namespaces/{namespace}", OWN, "Changes what is sent of a namespace; null takes it away", &[],
+        Body::Patch("NamespacePatch"), Answered::Changed("Namespace"), PATCH),
     route!(Delete "/v1/namespaces/{namespace}", OWN, "Removes a namespace without services", &[],
         Body::None, Answered::Nothing, CHANGE),
     route!(Get "/v1/namespaces/{namespace}/services", OWN, "Lists the services of a namespace", &["limit", "after"],
@@ -88,6 +91,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Put "/v1/namespaces/{namespace}/services/{service}", OWN,
         "Creates a service, or changes what is sent of it", &[],
         Body::Optional("ServiceSettings"), Answered::Written("Service"), WRITE),
+    route!(Patch "/v1/namespaces/{namespace}/services/{service}", OWN,
+        "Changes what is sent of a service; null takes it away", &[],
+        Body::Patch("ServicePatch"), Answered::Changed("Service"), PATCH),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}", OWN, "Removes a service without instances", &[],
         Body::None, Answered::Nothing, CHANGE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances", OWN, "Lists the instances of a service",
@@ -97,6 +103,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Put "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
         "Registers an instance, or updates it", &["owner"],
         Body::Needed("Registration"), Answered::Written("Instance"), WRITE),
+    route!(Patch "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
+        "Changes what is sent of a registration; null takes it away. It is no sign of life", &["owner"],
+        Body::Patch("RegistrationPatch"), Answered::Changed("Instance"), PATCH),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Removes an instance",
         &["owner"], Body::None, Answered::Nothing, CHANGE),
     route!(Post "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat", OWN,

@@ -11,6 +11,7 @@
 mod access;
 mod bad_input;
 mod caching;
+mod conditional;
 mod explain;
 mod own;
 mod prometheus;
