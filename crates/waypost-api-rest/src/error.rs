@@ -79,6 +79,9 @@ pub(crate) struct Problem {
     /// The rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
+    /// Which item of an atomic batch failed, from 0, and all others with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<usize>,
     /// Where what is there was last changed, `epoch.revision`, when it is not as the request expects.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
@@ -97,6 +100,7 @@ impl Problem {
             field: None,
             value: None,
             rule: None,
+            item: None,
             revision: None,
         }
     }
@@ -127,6 +131,20 @@ impl Problem {
         problem.value = Some(media_type.to_owned());
         problem.rule = Some(rule);
         problem
+    }
+
+    /// Names the item of a batch that failed.
+    pub(crate) fn of_item(mut self, at: usize, what: Option<&str>) -> Self {
+        let what = what.map(|what| format!(" ({what})")).unwrap_or_default();
+        let sentence = format!("item {at}{what}: {}", self.detail);
+        self.item = Some(at);
+        self.field = self.field.map(|field| format!("items[{at}].{field}"));
+        self.saying(sentence)
+    }
+
+    /// Returns the HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
     }
 
     /// Says where what is there was last changed.

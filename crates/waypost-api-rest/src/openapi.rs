@@ -363,6 +363,10 @@ fn components() -> Components {
     add::<own::TokenSettings>(&mut schemas);
     add::<own::ServiceSettings>(&mut schemas);
     add::<own::Registration>(&mut schemas);
+    add::<own::RegisterBatch>(&mut schemas);
+    add::<own::DeregisterBatch>(&mut schemas);
+    add::<own::HeartbeatBatch>(&mut schemas);
+    add::<own::BatchAnswer>(&mut schemas);
     add::<own::HeartbeatBody>(&mut schemas);
     add::<own::HeartbeatAnswer>(&mut schemas);
     add::<own::Rotation>(&mut schemas);

@@ -470,9 +470,16 @@ impl Registry {
                 setting: Some(setting),
             } if setting.process.is_some() => access.require(Verb::Register, &key.service),
             Command::SetMode { key, .. } => access.require(Verb::Operate, &key.service),
-            Command::All(commands) => commands
-                .iter()
-                .try_for_each(|command| self.authorize(access, command)),
+            Command::All(commands) => {
+                let mut all = commands.iter().enumerate();
+                all.try_for_each(|(at, command)| {
+                    let allowed = self.authorize(access, command);
+                    allowed.map_err(|error| RegistryError::Item {
+                        at,
+                        error: Box::new(error),
+                    })
+                })
+            }
             Command::When { command, .. } => self.authorize(access, command),
             Command::PutDocument { .. } | Command::RemoveDocument(_)
                 if access.allows_somewhere(Verb::Admin) =>

@@ -24,6 +24,7 @@ use crate::wire::own::{
     ServicePage, ServiceSettings, Tier,
 };
 
+mod batch;
 mod modes;
 mod namespaces;
 mod patch;
@@ -41,7 +42,7 @@ const MODE: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}
 const HEARTBEAT: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat";
 
 pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
-    router
+    batch::routes(router, rest)
         .get_sync("/v1/namespaces", at_once!(rest, list_namespaces))
         .get_sync(NAMESPACE, at_once!(rest, namespace))
         .put(NAMESPACE, waiting!(rest, namespaces::put))

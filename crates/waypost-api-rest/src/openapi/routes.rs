@@ -14,6 +14,7 @@ const READ: &[u16] = &[400, 401, 403];
 const FIND_ONE: &[u16] = &[400, 401, 403, 404, 422];
 const WRITE: &[u16] = &[400, 401, 403, 409, 413, 422, 503];
 const CHANGE: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 503];
+const BEATS: &[u16] = &[400, 401, 403, 413, 422, 503];
 const PATCH: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 503];
 
 macro_rules! route {
@@ -116,6 +117,12 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Needed("ModeSettings"), Answered::Document("Instance"), CHANGE),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}/instances/{id}/mode", OWN,
         "Makes an instance plainly Active", &["owner"], Body::None, Answered::Nothing, CHANGE),
+    route!(Post "/v1/batch/register", OWN, "Registers several instances, or updates them", &[],
+        Body::Needed("RegisterBatch"), Answered::Document("BatchAnswer"), WRITE),
+    route!(Post "/v1/batch/heartbeat", OWN, "Says that several instances live", &[],
+        Body::Needed("HeartbeatBatch"), Answered::Document("BatchAnswer"), BEATS),
+    route!(Post "/v1/batch/deregister", OWN, "Removes several instances", &[],
+        Body::Needed("DeregisterBatch"), Answered::Document("BatchAnswer"), CHANGE),
     route!(Get "/v1/discover/{service}", FIND, "Shows who may be sent traffic", &["namespace"],
         Body::None, Answered::Versioned("Rotation"), FIND_ONE),
     route!(Get "/v1/explain/{service}/{id}", FIND, "Explains why an instance is in rotation or out",

@@ -1,5 +1,6 @@
 //! The JSON of our own paths. What is sent with fields that are not known is refused.
 
+mod batch;
 mod check;
 mod explanation;
 mod instance;
@@ -9,6 +10,10 @@ mod service;
 mod tier;
 mod token;
 
+pub(crate) use batch::{
+    BatchAnswer, DeregisterBatch, DeregisterItem, HeartbeatBatch, HeartbeatItem, ItemResult,
+    LooseBatch, RegisterBatch, RegisterItem,
+};
 pub(crate) use check::{Check, CheckKindWord, Seconds};
 pub(crate) use explanation::{
     CheckReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport, Visibility,
