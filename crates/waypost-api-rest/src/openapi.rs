@@ -213,11 +213,34 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
                 .maximum(Some(1_000)),
             "Most entries of the page",
         ),
+        "health" => (
+            text().pattern(Some(
+                "^(Healthy|Warning|Unknown|Unhealthy)(,(Healthy|Warning|Unknown|Unhealthy)){0,3}$",
+            )),
+            "Only those in one of these healths, by comma",
+        ),
+        "mode" => (
+            text().pattern(Some(
+                "^(Active|Draining|Maintenance)(,(Active|Draining|Maintenance)){0,2}$",
+            )),
+            "Only those in one of these modes, by comma",
+        ),
+        "version" => (
+            text().max_length(Some(1_024)),
+            "Only those whose attribute version is this; attribute.KEY=VALUE asks for any attribute",
+        ),
+        "zone" => (text().max_length(Some(64)), "Only those in this zone"),
+        "after" if path.ends_with("/instances") => (
+            text()
+                .min_length(Some(1))
+                .max_length(Some(2_048))
+                .pattern(Some("^[0-9A-Za-z_-]+$")),
+            "The `next` of the page before, of the same query",
+        ),
         "after" => {
             let listed = match path.rsplit('/').next() {
                 Some("namespaces") => name_of(253).pattern(Some(visible)),
-                Some("services") => name_of(127).pattern(Some(visible)),
-                _ => name_of(64).pattern(Some(id)),
+                _ => name_of(127).pattern(Some(visible)),
             };
             (listed, "The `next` of the page before")
         }
@@ -355,6 +378,7 @@ fn components() -> Components {
     add::<own::NamespacePage>(&mut schemas);
     add::<own::ServicePage>(&mut schemas);
     add::<own::InstancePage>(&mut schemas);
+    add::<own::InstanceList>(&mut schemas);
     add::<own::NamespaceSettings>(&mut schemas);
     add::<own::ModeSettings>(&mut schemas);
     add::<own::DnsServer>(&mut schemas);

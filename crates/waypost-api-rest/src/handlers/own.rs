@@ -20,11 +20,12 @@ use crate::page::Page;
 use crate::replay::replay;
 use crate::state::{Rest, conditional};
 use crate::wire::own::{
-    HeartbeatAnswer, HeartbeatBody, InstancePage, NamespacePage, Registration, Rotation,
-    ServicePage, ServiceSettings, Tier,
+    HeartbeatAnswer, HeartbeatBody, NamespacePage, Registration, Rotation, ServicePage,
+    ServiceSettings, Tier,
 };
 
 mod batch;
+mod instances;
 mod modes;
 mod namespaces;
 mod patch;
@@ -53,7 +54,8 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
         .put(SERVICE, waiting!(rest, put_service))
         .patch(SERVICE, waiting!(rest, patch::service))
         .delete(SERVICE, waiting!(rest, delete_service))
-        .get_sync(INSTANCES, at_once!(rest, instances))
+        .get_sync("/v1/instances", at_once!(rest, instances::across))
+        .get_sync(INSTANCES, at_once!(rest, instances::of_service))
         .get_sync(INSTANCE, at_once!(rest, instance))
         .put(INSTANCE, waiting!(rest, put_instance))
         .patch(INSTANCE, waiting!(rest, patch::instance))
@@ -263,41 +265,6 @@ async fn delete_service(rest: &Rest, request: &mut Request) -> Answer {
     let applied = rest.registry.apply(&access, command).await;
     applied.map_err(|error| refusal_of_what_is(view.position().epoch, error))?;
     Ok(empty(StatusCode::NO_CONTENT))
-}
-
-fn instances(rest: &Rest, head: &RequestHead) -> Answer {
-    let access = rest.reader(head, DIALECT)?;
-    let view = rest.registry.view(&access);
-    let page = Page::of(head, &rest.config)?;
-    let key = service_key(head)?;
-    let state = view.service(&key)?;
-    let after = page.after.as_deref().map(instance_after).transpose()?;
-    let start = after.map_or(0, |(id, owner)| {
-        let before =
-            |it: &Arc<waypost_core::Instance>| (&it.key().id, &it.key().owner) <= (&id, &owner);
-        state.instances().partition_point(before)
-    });
-    let rest_of = state.instances().iter().skip(start);
-    let (shown, next) = page.cut(rest_of, |it| match it.key().owner.as_str() {
-        "" => it.key().id.as_str().to_owned(),
-        owner => format!("{} {owner}", it.key().id),
-    });
-    let shown = shown
-        .into_iter()
-        .map(|it| convert::instance_to_wire(view.position().epoch, state, it));
-    let document = InstancePage {
-        namespace: key.namespace.as_str().to_owned(),
-        service: key.name.as_str().to_owned(),
-        instances: shown.collect(),
-        next,
-    };
-    versioned(rest, head, &view, &Scope::Service(key), &document)
-}
-
-/// Reads where the page before ended: an id, and the owner after a space if there is one.
-fn instance_after(after: &str) -> Result<(InstanceId, Owner), RegistryError> {
-    let (id, owner) = after.split_once(' ').unwrap_or((after, ""));
-    Ok((InstanceId::new(id)?, Owner::new(owner)?))
 }
 
 fn instance(rest: &Rest, head: &RequestHead) -> Answer {

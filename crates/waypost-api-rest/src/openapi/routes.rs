@@ -10,6 +10,22 @@ const OWN: &str = "Namespaces, services and instances";
 const FIND: &str = "Finding and explaining";
 const SERVER: &str = "The server";
 
+const ACROSS: &[&str] = &[
+    "namespace",
+    "service",
+    "health",
+    "mode",
+    "tag",
+    "version",
+    "zone",
+    "owner",
+    "limit",
+    "after",
+];
+const WITHIN: &[&str] = &[
+    "health", "mode", "tag", "version", "zone", "owner", "limit", "after",
+];
+
 const READ: &[u16] = &[400, 401, 403];
 const FIND_ONE: &[u16] = &[400, 401, 403, 404, 422];
 const WRITE: &[u16] = &[400, 401, 403, 409, 413, 422, 503];
@@ -98,7 +114,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Delete "/v1/namespaces/{namespace}/services/{service}", OWN, "Removes a service without instances", &[],
         Body::None, Answered::Nothing, CHANGE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances", OWN, "Lists the instances of a service",
-        &["limit", "after"], Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
+        WITHIN, Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Shows an instance", &["owner"],
         Body::None, Answered::Versioned("Instance"), &[400, 401, 403, 404, 409, 422]),
     route!(Put "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
@@ -117,6 +133,8 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Needed("ModeSettings"), Answered::Document("Instance"), CHANGE),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}/instances/{id}/mode", OWN,
         "Makes an instance plainly Active", &["owner"], Body::None, Answered::Nothing, CHANGE),
+    route!(Get "/v1/instances", OWN, "Lists the instances of all services", ACROSS,
+        Body::None, Answered::Versioned("InstanceList"), &[400, 401, 403, 422]),
     route!(Post "/v1/batch/register", OWN, "Registers several instances, or updates them", &[],
         Body::Needed("RegisterBatch"), Answered::Document("BatchAnswer"), WRITE),
     route!(Post "/v1/batch/heartbeat", OWN, "Says that several instances live", &[],

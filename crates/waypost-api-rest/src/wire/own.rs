@@ -23,7 +23,7 @@ pub(crate) use instance::{
     Rotation,
 };
 pub(crate) use namespace::{DnsServer, Namespace, NamespaceKindWord, NamespaceSettings};
-pub(crate) use page::{InstancePage, NamespacePage, ServicePage};
+pub(crate) use page::{InstanceList, InstancePage, NamespacePage, ServicePage};
 pub(crate) use service::{
     DnsRecord, DnsSettings, InstanceCounts, RecordType, Routing, Service, ServiceSettings,
 };

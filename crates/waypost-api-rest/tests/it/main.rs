@@ -14,6 +14,7 @@ mod batch;
 mod caching;
 mod conditional;
 mod explain;
+mod lists;
 mod own;
 mod prometheus;
 mod source_003;

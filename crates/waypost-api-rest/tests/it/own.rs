@@ -184,7 +184,13 @@ async fn lists_come_in_pages() {
         (vec!["c".to_owned()], &json!(null))
     );
     let page = server
-        .get(&format!("{list}/a/instances?limit=3&after=a"))
+        .get(&format!("{list}/a/instances?limit=1"))
+        .await
+        .json();
+    assert_eq!(names(&page, "instances", "id"), ["a"]);
+    let next = page["next"].as_str().unwrap();
+    let page = server
+        .get(&format!("{list}/a/instances?limit=3&after={next}"))
         .await
         .json();
     assert_eq!(names(&page, "instances", "id"), ["a-1", "b-1", "c-1"]);
@@ -231,11 +237,8 @@ async fn two_owners_of_one_id_are_told_apart() {
     );
     let path = format!("{SERVICE}/instances?limit=1");
     let page = server.get(&path).await.json();
-    assert_eq!(page["next"], "cart-1 node/a");
-    let page = server
-        .get(&format!("{path}&after=cart-1+node/a"))
-        .await
-        .json();
+    let next = page["next"].as_str().unwrap();
+    let page = server.get(&format!("{path}&after={next}")).await.json();
     assert_eq!(page["instances"][0]["owner"], "node/b");
     assert_eq!(
         server
