@@ -14,16 +14,20 @@ use crate::error::{Problem, Refusal};
 /// Reads the condition of a `PUT`, if it has one.
 pub(crate) fn of_put(head: &RequestHead, view: &View) -> Result<Option<Expected>, RegistryError> {
     let matching = matching(head, view)?;
-    let Some(tag) = tags(head, &IF_NONE_MATCH)?.first().copied() else {
+    let Some(tags) = tags(head, &IF_NONE_MATCH)? else {
         return Ok(matching);
     };
-    if tag != "*" {
+    if tags != ["*"] {
         let rule = "must be * in a PUT: create, and change nothing that is there";
-        return Err(RegistryError::invalid("if-none-match", tag, rule));
+        return Err(RegistryError::invalid(
+            "if-none-match",
+            tags.join(", "),
+            rule,
+        ));
     }
     if matching.is_some() {
         let rule = "must not be given together with if-match";
-        return Err(RegistryError::invalid("if-none-match", tag, rule));
+        return Err(RegistryError::invalid("if-none-match", "*", rule));
     }
     Ok(Some(Expected::Absent))
 }
@@ -33,9 +37,13 @@ pub(crate) fn of_change(
     head: &RequestHead,
     view: &View,
 ) -> Result<Option<Expected>, RegistryError> {
-    if let Some(tag) = tags(head, &IF_NONE_MATCH)?.first() {
+    if let Some(tags) = tags(head, &IF_NONE_MATCH)? {
         let rule = "is only known in GET and in PUT; here if-match is";
-        return Err(RegistryError::invalid("if-none-match", tag, rule));
+        return Err(RegistryError::invalid(
+            "if-none-match",
+            tags.join(", "),
+            rule,
+        ));
     }
     matching(head, view)
 }
@@ -81,22 +89,33 @@ pub(crate) fn refusal_of_what_is(epoch: Epoch, error: RegistryError) -> Refusal 
 
 fn matching(head: &RequestHead, view: &View) -> Result<Option<Expected>, RegistryError> {
     let here = view.position();
-    let tags = tags(head, &IF_MATCH)?;
-    if tags.contains(&"*") {
+    let Some(tags) = tags(head, &IF_MATCH)? else {
+        return Ok(None);
+    };
+    if tags == ["*"] {
         return Ok(Some(Expected::Present));
     }
-    let mut newest = None;
+    if tags.is_empty() {
+        return Err(no_tag(""));
+    }
+    // One of another history, or of anybody else, has been seen by nobody here.
+    let mut newest = Revision::ZERO;
     for tag in tags {
         let known = position(tag)?
-            .filter(|seen| seen.epoch == here.epoch && seen.revision <= here.revision)
-            // One of another history, or of anybody else, has been seen by nobody here.
-            .map_or(Revision::ZERO, |seen| seen.revision);
-        newest = newest.max(Some(known));
+            .filter(|seen| seen.epoch == here.epoch && seen.revision <= here.revision);
+        newest = newest.max(known.map_or(Revision::ZERO, |seen| seen.revision));
     }
-    Ok(newest.map(Expected::UnchangedSince))
+    Ok(Some(Expected::UnchangedSince(newest)))
 }
 
-fn tags<'a>(head: &'a RequestHead, name: &HeaderName) -> Result<Vec<&'a str>, RegistryError> {
+/// Lists what a header says; none when it is not there.
+fn tags<'a>(
+    head: &'a RequestHead,
+    name: &HeaderName,
+) -> Result<Option<Vec<&'a str>>, RegistryError> {
+    if !head.headers().contains_key(name) {
+        return Ok(None);
+    }
     let mut tags = Vec::new();
     for value in head.headers().get_all(name) {
         let text = value.to_str().map_err(|_| {
@@ -104,7 +123,7 @@ fn tags<'a>(head: &'a RequestHead, name: &HeaderName) -> Result<Vec<&'a str>, Re
         })?;
         tags.extend(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()));
     }
-    Ok(tags)
+    Ok(Some(tags))
 }
 
 /// Reads an ETag; one that is quoted and not ours is none. A `revision` as documents show it is taken bare.
@@ -115,9 +134,11 @@ fn position(tag: &str) -> Result<Option<Position>, RegistryError> {
         .and_then(|rest| rest.strip_suffix('"'));
     match quoted {
         Some(quoted) => Ok(quoted.parse().ok()),
-        None => tag.parse().map(Some).map_err(|_| {
-            let rule = "must be * or an ETag as it was answered, such as W/\"00000000000000a1.7\"";
-            RegistryError::invalid("if-match", tag, rule)
-        }),
+        None => tag.parse().map(Some).map_err(|_| no_tag(tag)),
     }
+}
+
+fn no_tag(tag: &str) -> RegistryError {
+    let rule = "must be * or an ETag as it was answered, such as W/\"00000000000000a1.7\"";
+    RegistryError::invalid("if-match", tag, rule)
 }

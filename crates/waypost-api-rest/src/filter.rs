@@ -1,7 +1,10 @@
 //! Filters of lists of instances, as the query string says them.
 
 use sha2::{Digest, Sha256};
-use waypost_core::{Health, Instance, Mode, NamespaceName, Owner, RegistryError, ServiceName};
+use waypost_core::{
+    ATTRIBUTE_VALUE_BYTES_MAX, Health, Instance, Mode, NamespaceName, Owner, RegistryError,
+    ServiceName, TAG_BYTES_MAX,
+};
 use waypost_http::Query;
 
 /// What every list of instances can be asked for.
@@ -12,6 +15,9 @@ const COMMON: [&str; 8] = [
 const ACROSS: [&str; 2] = ["namespace", "service"];
 /// What comes before the key of an attribute.
 const ATTRIBUTE: &str = "attribute.";
+
+/// Longest zone in bytes.
+const ZONE_BYTES_MAX: usize = 64;
 
 const HEALTH: [Health; 4] = [
     Health::Healthy,
@@ -56,9 +62,8 @@ impl Filter {
         let mut seen: Vec<&str> = Vec::new();
         for (name, value) in query.iter() {
             if let Some(key) = name.strip_prefix(ATTRIBUTE) {
-                filter
-                    .attributes
-                    .push((attribute_key(name, key)?, value.to_owned()));
+                let value = word(name, value, 0, ATTRIBUTE_VALUE_BYTES_MAX)?;
+                filter.attributes.push((attribute_key(name, key)?, value));
                 continue;
             }
             if !COMMON.contains(&name) && !further.contains(&name) {
@@ -83,9 +88,12 @@ impl Filter {
             "service" => self.service = Some(ServiceName::new(value)?),
             "health" => self.health = Some(words(name, value, &HEALTH, Health::as_str)?),
             "mode" => self.modes = Some(words(name, value, &MODES, Mode::as_str)?),
-            "tag" => self.tags.push(value.to_owned()),
-            "version" => self.attributes.push((name.to_owned(), value.to_owned())),
-            "zone" => self.zone = Some(value.to_owned()),
+            "tag" => self.tags.push(word(name, value, 1, TAG_BYTES_MAX)?),
+            "version" => {
+                let version = word(name, value, 0, ATTRIBUTE_VALUE_BYTES_MAX)?;
+                self.attributes.push((name.to_owned(), version));
+            }
+            "zone" => self.zone = Some(word(name, value, 0, ZONE_BYTES_MAX)?),
             "owner" => self.owner = Some(Owner::new(value)?),
             _ => {}
         }
@@ -140,21 +148,30 @@ fn attribute_key(name: &str, key: &str) -> Result<String, RegistryError> {
     Ok(key.to_owned())
 }
 
+/// Takes what something can be; nothing is longer.
+fn word(name: &str, value: &str, least: usize, most: usize) -> Result<String, RegistryError> {
+    if (least..=most).contains(&value.len()) {
+        return Ok(value.to_owned());
+    }
+    let rule = format!("must be {least} to {most} bytes");
+    Err(RegistryError::invalid(name.to_owned(), value, rule))
+}
+
 /// Reads words of a closed set, separated by commas, in any case.
 fn words<T: Copy>(
     name: &str,
     value: &str,
     known: &[T],
-    word: impl Fn(T) -> &'static str,
+    shown: impl Fn(T) -> &'static str,
 ) -> Result<Vec<T>, RegistryError> {
     let mut at = 1;
     let mut read = Vec::new();
     for given in value.split(',') {
         let found = known
             .iter()
-            .find(|one| word(**one).eq_ignore_ascii_case(given));
+            .find(|one| shown(**one).eq_ignore_ascii_case(given));
         let Some(found) = found else {
-            let expected: Vec<&str> = known.iter().map(|one| word(*one)).collect();
+            let expected: Vec<&str> = known.iter().map(|one| shown(*one)).collect();
             let expected = expected.join(", ");
             let rule = format!("at character {at}: one of {expected} is expected");
             return Err(RegistryError::invalid(name.to_owned(), value, rule));

@@ -178,6 +178,9 @@ async fn conditions_that_say_nothing_are_refused_by_name() {
     server.put(INSTANCE, BODY).await;
     for (method, condition, field) in [
         ("PUT", "If-Match: 12", "if-match"),
+        ("PUT", "If-Match: *, 12", "if-match"),
+        ("DELETE", "If-Match:", "if-match"),
+        ("PUT", "If-None-Match: ", "if-none-match"),
         ("PUT", "If-None-Match: \"x\"", "if-none-match"),
         ("PUT", "If-Match: *\r\nIf-None-Match: *", "if-none-match"),
         ("PATCH", "If-None-Match: *", "if-none-match"),

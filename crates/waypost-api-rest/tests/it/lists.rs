@@ -220,6 +220,7 @@ async fn filters_that_do_not_parse_say_where_and_what_is_expected() {
         ),
         ("/v1/instances?limit=0", "limit", "0", "must be 1 to"),
         ("/v1/instances?owner=%20", "owner", " ", "must be"),
+        ("/v1/instances?tag=", "tag", "", "must be 1 to 255 bytes"),
         (
             &format!("{web}?namespace=x"),
             "namespace",

@@ -669,3 +669,37 @@ async fn the_server_tells_where_dns_is_answered() {
     );
     server.stop().await;
 }
+
+#[tokio::test]
+async fn every_field_of_a_registration_comes_back_as_it_was_sent() {
+    let server = start().await;
+    let sent = json!({
+        "ipv4": "10.0.0.1", "ipv6": "fd00::1", "hostname": "cart-1.example",
+        "ports": [
+            {"name": "api", "number": 8080, "protocol": "grpc", "path": ""},
+            {"name": "admin", "number": 9090, "protocol": "https", "path": "/admin"},
+        ],
+        "attributes": {"version": "2", "note": "ä, ö"}, "tags": ["api", "blue"], "weight": 7,
+        "region": "eu", "zone": "eu-1", "lease_seconds": 45,
+        "checks": [
+            {"id": "web", "kind": "http", "path": "/up?x=1", "method": "HEAD", "headers": {"x-a": "b"},
+                "expected_status": "200-204", "port": "admin", "interval_seconds": 10, "unhealthy_interval_seconds": 2,
+                "timeout_seconds": 1.5, "unhealthy_after": 4, "healthy_after": 1},
+            {"id": "tcp", "kind": "tcp", "port": "api", "interval_seconds": 20, "unhealthy_interval_seconds": 5,
+                "timeout_seconds": 2, "unhealthy_after": 3, "healthy_after": 2},
+            {"id": "beat", "kind": "heartbeat", "within_seconds": 60, "unhealthy_after": 3, "healthy_after": 2},
+        ],
+    });
+    let path = format!("{INSTANCE}?owner=node/a");
+    let put = server.put(&path, &sent.to_string()).await;
+    assert_eq!(put.status, 201, "{put:?}");
+    for shown in [put.json(), server.get(&path).await.json()] {
+        for (name, value) in sent.as_object().unwrap() {
+            assert_eq!(shown[name], *value, "{name}");
+        }
+        assert_eq!(shown["owner"], "node/a");
+    }
+    let again = server.put(&path, &sent.to_string()).await.json();
+    assert_eq!(again["revision"], put.json()["revision"]);
+    server.stop().await;
+}
