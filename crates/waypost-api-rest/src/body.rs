@@ -1,7 +1,8 @@
 //! Request bodies: JSON objects, read with an eye on what is wrong with them.
 
+use http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use waypost_core::RegistryError;
 use waypost_http::Request;
 
@@ -22,6 +23,21 @@ pub(crate) async fn read_json_or_empty<T: DeserializeOwned>(
 ) -> Result<T, Refusal> {
     let bytes = request.read_body().await?;
     parse(if bytes.is_empty() { b"{}" } else { &bytes })
+}
+
+/// Reads the body as a JSON merge patch (RFC 7396) of an object.
+pub(crate) async fn read_patch(request: &mut Request) -> Result<Map<String, Value>, Refusal> {
+    if let Some(sent) = request.head.header(CONTENT_TYPE.as_str()) {
+        let essence = sent.split(';').next().unwrap_or_default().trim();
+        let known = ["application/merge-patch+json", "application/json"];
+        if !known
+            .iter()
+            .any(|known| essence.eq_ignore_ascii_case(known))
+        {
+            return Err(Problem::unsupported(sent, &known.join(" or ")).into());
+        }
+    }
+    read_json(request).await
 }
 
 /// Reads `bytes` as a JSON object.
@@ -57,9 +73,14 @@ fn parse_slowly<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     let value: Value = serde_json::from_str(text)
         .map_err(|error| Problem::unreadable(format!("must be JSON: {error}")))?;
     // A member that comes twice counts with its last value, as in the sources' own servers.
-    serde_path_to_error::deserialize(&value).map_err(|error| {
+    Ok(read_value(&value)?)
+}
+
+/// Reads JSON that was read already; what does not fit names the field, its value and the rule.
+pub(crate) fn read_value<T: DeserializeOwned>(value: &Value) -> Result<T, RegistryError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        explain_misfit(&value, &path, &error.inner().to_string()).into()
+        explain_misfit(value, &path, &error.inner().to_string())
     })
 }
 

@@ -1,10 +1,10 @@
 //! Errors as this protocol shows them: RFC 9457 problem documents with source 003's `success` and `message`.
 
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
-use waypost_core::{ErrorKind, RegistryError};
+use waypost_core::{ErrorKind, Position, RegistryError};
 use waypost_http::{Rejection, RequestHead, Response, problem};
 
 /// When to ask again after a full queue.
@@ -79,6 +79,12 @@ pub(crate) struct Problem {
     /// The rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
+    /// Which item of an atomic batch failed, from 0, and all others with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<usize>,
+    /// Where what is there was last changed, `epoch.revision`, when it is not as the request expects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
 }
 
 impl Problem {
@@ -94,6 +100,8 @@ impl Problem {
             field: None,
             value: None,
             rule: None,
+            item: None,
+            revision: None,
         }
     }
 
@@ -108,6 +116,41 @@ impl Problem {
         problem.field = Some("body".to_owned());
         problem.rule = Some(rule);
         problem
+    }
+
+    /// Makes the problem of a body of another kind than the path reads.
+    pub(crate) fn unsupported(media_type: &str, known: &str) -> Self {
+        let rule = format!("must be {known}");
+        let detail = format!("content-type {media_type:?}: {rule}");
+        let mut problem = Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            detail,
+        );
+        problem.field = Some("content-type".to_owned());
+        problem.value = Some(media_type.to_owned());
+        problem.rule = Some(rule);
+        problem
+    }
+
+    /// Names the item of a batch that failed.
+    pub(crate) fn of_item(mut self, at: usize, what: Option<&str>) -> Self {
+        let what = what.map(|what| format!(" ({what})")).unwrap_or_default();
+        let sentence = format!("item {at}{what}: {}", self.detail);
+        self.item = Some(at);
+        self.field = self.field.map(|field| format!("items[{at}].{field}"));
+        self.saying(sentence)
+    }
+
+    /// Returns the HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Says where what is there was last changed.
+    pub(crate) fn at(mut self, position: Position) -> Self {
+        self.revision = Some(position.to_string());
+        self
     }
 
     /// Puts another sentence in the place of the registry's.
@@ -129,6 +172,10 @@ impl Problem {
         let body = serde_json::to_vec(self).unwrap_or_default();
         let mut response = problem(status, body);
         let headers = response.headers_mut();
+        let etag = self.revision.as_ref();
+        if let Some(etag) = etag.and_then(|at| HeaderValue::from_str(&format!("W/\"{at}\"")).ok()) {
+            headers.insert(ETAG, etag);
+        }
         match status {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -167,6 +214,7 @@ impl From<&RegistryError> for Problem {
         let (status, code) = status_and_code(error.kind());
         let mut problem = Self::new(status, code, error.to_string());
         match error {
+            RegistryError::Item { error, .. } => return Self::from(&**error),
             RegistryError::Invalid { field, value, rule } => {
                 problem.field = Some(field.clone().into_owned());
                 problem.value = Some(value.clone());

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/v1/discovery/...` | source 003 (central registry): its paths, statuses, fields and messages |
 //! | `/service-discovery/...`, `/health` | source 004 (Kong replacement), with heartbeat and leaving added |
-//! | `/v1/namespaces/...`, `/v1/discover`, `/v1/explain` | our own, in the same style |
+//! | `/v1/namespaces/...`, `/v1/instances`, `/v1/batch/...`, `/v1/discover`, `/v1/explain` | our own, in the same style |
 //!
 //! `/openapi.json` describes all of them, and `/docs` shows that. Every error is a problem document (RFC 9457) that
 //! also carries source 003's `success` and `message`.
@@ -15,16 +15,20 @@
 
 mod body;
 mod cache;
+mod condition;
 mod config;
 mod convert;
 mod docs;
 mod error;
 mod explain;
+mod filter;
 mod handlers;
 mod live;
+mod merge;
 mod metrics;
 mod openapi;
 mod page;
+mod place;
 mod replay;
 mod state;
 mod time;

@@ -39,6 +39,8 @@ enum Body {
     None,
     Needed(&'static str),
     Optional(&'static str),
+    /// A JSON merge patch (RFC 7396).
+    Patch(&'static str),
 }
 
 /// The answers that are no problems.
@@ -49,6 +51,8 @@ enum Answered {
     Versioned(&'static str),
     /// The same for a list.
     VersionedList(&'static str),
+    /// 200 with a document and its ETag.
+    Changed(&'static str),
     /// 201 when it is new, else 200.
     Written(&'static str),
     /// 204.
@@ -89,6 +93,7 @@ fn method(method: &HttpMethod) -> HttpMethod {
     match method {
         HttpMethod::Post => HttpMethod::Post,
         HttpMethod::Put => HttpMethod::Put,
+        HttpMethod::Patch => HttpMethod::Patch,
         HttpMethod::Delete => HttpMethod::Delete,
         _ => HttpMethod::Get,
     }
@@ -114,6 +119,7 @@ fn operation(route: &Route) -> Operation {
         .query
         .iter()
         .map(|name| parameter(name, ParameterIn::Query, route.path));
+    let in_headers = conditions(route);
     let mut responses = answers(&route.answer);
     for status in route.problems {
         responses = responses.response(status.to_string(), problem(reason(*status)));
@@ -123,10 +129,38 @@ fn operation(route: &Route) -> Operation {
         .tag(route.tag)
         .summary(Some(route.summary))
         .operation_id(Some(operation_id(route)))
-        .parameters(Some(in_path.into_iter().chain(in_query)))
+        .parameters(Some(in_path.into_iter().chain(in_query).chain(in_headers)))
         .request_body(request_body(&route.body))
         .responses(responses.build())
         .build()
+}
+
+/// Lists the headers by which a change can depend on what is there.
+fn conditions(route: &Route) -> Vec<Parameter> {
+    let header = |name: &str, pattern: &str, about: &str| {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(about))
+            .schema(Some(text.pattern(Some(pattern))))
+            .build()
+    };
+    let is_thing = ["/{namespace}", "/services/{service}", "/instances/{id}"]
+        .iter()
+        .any(|end| route.path.ends_with(end) && route.path.starts_with("/v1/namespaces/"));
+    let matching = header(
+        "If-Match",
+        "^(\\*|(W/)?\"[0-9a-f]{16}\\.[0-9]{1,18}\")$",
+        "Only if it was not written after this ETag; what lies in it or beside it does not count",
+    );
+    let absent = header("If-None-Match", "^\\*$", "Only if it is not there");
+    match route.method {
+        HttpMethod::Put if is_thing => vec![matching, absent],
+        HttpMethod::Patch | HttpMethod::Delete if is_thing => vec![matching],
+        _ => Vec::new(),
+    }
 }
 
 /// Makes an id of method and path: `get_v1_discover_by_service`.
@@ -134,6 +168,7 @@ fn operation_id(route: &Route) -> String {
     let method = match route.method {
         HttpMethod::Post => "post",
         HttpMethod::Put => "put",
+        HttpMethod::Patch => "patch",
         HttpMethod::Delete => "delete",
         _ => "get",
     };
@@ -178,23 +213,22 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
                 .maximum(Some(1_000)),
             "Most entries of the page",
         ),
-        "revision" => (
-            text().pattern(Some("^[0-9a-f]{16}\\.[0-9]{1,20}(\\.[0-9a-f]{16})?$")),
-            "The Waypost-Revision of the answer before, or its `revision`",
-        ),
-        "wait" => (
-            text().pattern(Some("^[1-9][0-9]{0,3}s?$")),
-            "Seconds to wait for an answer that differs from the one at `revision`",
+        "after" if path.ends_with("/instances") => (
+            text()
+                .min_length(Some(1))
+                .max_length(Some(2_048))
+                .pattern(Some("^[0-9A-Za-z_-]+$")),
+            "The `next` of the page before, of the same query",
         ),
         "after" => {
             let listed = match path.rsplit('/').next() {
                 Some("namespaces") => name_of(253).pattern(Some(visible)),
-                Some("services") => name_of(127).pattern(Some(visible)),
-                _ => name_of(64).pattern(Some(id)),
+                _ => name_of(127).pattern(Some(visible)),
             };
             (listed, "The `next` of the page before")
         }
-        _ => (text().min_length(Some(1)), "Tag of an instance"),
+        "tag" => (text().min_length(Some(1)), "Tag of an instance"),
+        _ => filter(name),
     };
     let required = if place == ParameterIn::Path {
         Required::True
@@ -210,14 +244,49 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
         .build()
 }
 
+/// What reads are narrowed by, and what they wait for.
+fn filter(name: &str) -> (ObjectBuilder, &'static str) {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    match name {
+        "revision" => (
+            text().pattern(Some("^[0-9a-f]{16}\\.[0-9]{1,20}(\\.[0-9a-f]{16})?$")),
+            "The Waypost-Revision of the answer before, or its `revision`",
+        ),
+        "wait" => (
+            text().pattern(Some("^([1-9]|[1-4][0-9]|50)s?$")),
+            "Seconds to wait for an answer that differs from the one at `revision`",
+        ),
+        "health" => (
+            text().pattern(Some(
+                "^(Healthy|Warning|Unknown|Unhealthy)(,(Healthy|Warning|Unknown|Unhealthy)){0,3}$",
+            )),
+            "Only those in one of these healths, by comma",
+        ),
+        "mode" => (
+            text().pattern(Some(
+                "^(Active|Draining|Maintenance)(,(Active|Draining|Maintenance)){0,2}$",
+            )),
+            "Only those in one of these modes, by comma",
+        ),
+        "version" => (
+            text().max_length(Some(1_024)),
+            "Only those whose attribute version is this; attribute.KEY=VALUE asks for any attribute",
+        ),
+        _ => (text().max_length(Some(64)), "Only those in this zone"),
+    }
+}
+
 fn request_body(body: &Body) -> Option<RequestBody> {
     let (name, required) = match body {
         Body::None => return None,
-        Body::Needed(name) => (name, Required::True),
+        Body::Needed(name) | Body::Patch(name) => (name, Required::True),
         Body::Optional(name) => (name, Required::False),
     };
-    let body = RequestBodyBuilder::new().required(Some(required));
-    Some(body.content("application/json", of(name)).build())
+    let mut read = RequestBodyBuilder::new().required(Some(required));
+    if matches!(body, Body::Patch(_)) {
+        read = read.content("application/merge-patch+json", of(name));
+    }
+    Some(read.content("application/json", of(name)).build())
 }
 
 fn of(name: &str) -> utoipa::openapi::Content {
@@ -243,7 +312,7 @@ fn answers(answer: &Answered) -> ResponsesBuilder {
     };
     let known = || Response::new("Nothing but vitals differs from what the client has");
     match answer {
-        Answered::Document(name) => {
+        Answered::Document(name) | Answered::Changed(name) => {
             let done = ResponseBuilder::new()
                 .description("Done")
                 .content("application/json", of(name));
@@ -292,6 +361,7 @@ fn reason(status: u16) -> &'static str {
         404 => "It is not registered",
         409 => "It conflicts with what is there",
         413 => "It is too large or too much",
+        415 => "The body is of another kind than JSON",
         422 => "A value breaks a rule: see field, value and rule",
         503 => "The store takes no writes now",
         _ => "A problem",
@@ -324,6 +394,7 @@ fn components() -> Components {
     add::<own::NamespacePage>(&mut schemas);
     add::<own::ServicePage>(&mut schemas);
     add::<own::InstancePage>(&mut schemas);
+    add::<own::InstanceList>(&mut schemas);
     add::<own::NamespaceSettings>(&mut schemas);
     add::<own::ModeSettings>(&mut schemas);
     add::<own::DnsServer>(&mut schemas);
@@ -332,6 +403,10 @@ fn components() -> Components {
     add::<own::TokenSettings>(&mut schemas);
     add::<own::ServiceSettings>(&mut schemas);
     add::<own::Registration>(&mut schemas);
+    add::<own::RegisterBatch>(&mut schemas);
+    add::<own::DeregisterBatch>(&mut schemas);
+    add::<own::HeartbeatBatch>(&mut schemas);
+    add::<own::BatchAnswer>(&mut schemas);
     add::<own::HeartbeatBody>(&mut schemas);
     add::<own::HeartbeatAnswer>(&mut schemas);
     add::<own::Rotation>(&mut schemas);

@@ -33,6 +33,11 @@ impl Page {
         Ok(Self { limit, after })
     }
 
+    /// Returns how long the page may be.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Takes one page off a list, and says what `after` is for the next one.
     pub(crate) fn cut<T>(
         &self,

@@ -18,7 +18,7 @@ pub(crate) fn replay(
     access: &Access,
     before: Option<&Arc<Service>>,
     command: &Command,
-    applied: Applied,
+    applied: &Applied,
 ) -> Result<Snapshot, RegistryError> {
     let author = Author {
         subject: access.subject().clone(),

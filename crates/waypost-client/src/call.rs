@@ -16,6 +16,8 @@ impl Call {
             method,
             path,
             body: None,
+            header: None,
+            once: false,
         }
     }
 
@@ -28,9 +30,8 @@ impl Call {
         let bytes = serde_json::to_vec(body)
             .map_err(|error| ClientError::usage(format!("the body cannot be written: {error}")))?;
         Ok(Self {
-            method,
-            path,
             body: Some(Bytes::from(bytes)),
+            ..Self::new(method, path)
         })
     }
 }

@@ -14,11 +14,13 @@ use crate::wire::{
     DiscoveryHeartbeat, DiscoveryRegistration, HeartbeatBody, ModeBody, Page, Success,
 };
 use crate::{
-    ClientError, Discovery, DnsServer, ErrorKind, Explanation, HeartbeatAnswer, Instance,
-    InstanceRef, IssuedToken, Mode, Namespace, Registration, Resource, ServerHealth, Service,
-    ServiceSettings, TokenList, TokenSettings,
+    ClientError, Condition, Discovery, DnsServer, ErrorKind, Explanation, HeartbeatAnswer,
+    Instance, InstanceRef, IssuedToken, Mode, Namespace, Registration, Resource, ServerHealth,
+    Service, ServiceSettings, TokenList, TokenSettings,
 };
 
+mod batch;
+mod changes;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,7 @@ const MOST_PAGES: usize = 10_000;
 pub struct Client {
     transport: Arc<Transport>,
     namespace: Arc<str>,
+    condition: Option<Condition>,
 }
 
 impl Client {
@@ -42,6 +45,7 @@ impl Client {
         Self {
             transport: Arc::new(transport),
             namespace: namespace.into(),
+            condition: None,
         }
     }
 
@@ -59,8 +63,8 @@ impl Client {
     #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Self {
         Self {
-            transport: Arc::clone(&self.transport),
             namespace: namespace.into(),
+            ..self.clone()
         }
     }
 
@@ -384,9 +388,8 @@ impl Client {
         path: String,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        self.transport
-            .ask(Call::with_json(Method::PUT, path, body)?)
-            .await
+        let call = Call::with_json(Method::PUT, path, body)?;
+        self.transport.ask(self.conditional(call)).await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -400,7 +403,8 @@ impl Client {
     }
 
     async fn delete(&self, path: String) -> Result<(), ClientError> {
-        let answer = self.transport.send(Call::new(Method::DELETE, path)).await?;
+        let call = self.conditional(Call::new(Method::DELETE, path));
+        let answer = self.transport.send(call).await?;
         let may_be_second = answer.may_be_second;
         match answer.success() {
             Err(error) if may_be_second && error.kind() == ErrorKind::NotFound => Ok(()),

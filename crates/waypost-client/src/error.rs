@@ -46,6 +46,13 @@ pub struct Problem {
     /// The rule that the value breaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// Where what is there was last changed, when it is not as the call expected: a new
+    /// [`Condition::Unchanged`](crate::Condition::Unchanged).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Which item of a batch failed, from 0, and all others with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<u64>,
     /// All refused fields, when there is more than one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
@@ -171,6 +178,8 @@ pub(crate) fn read_problem(status: StatusCode, retry_after: Option<u64>, body: &
         field: text("field"),
         value: text("value"),
         rule: text("rule"),
+        revision: text("revision"),
+        item: document.get("item").and_then(serde_json::Value::as_u64),
         errors,
         retry_after_seconds: retry_after,
     }

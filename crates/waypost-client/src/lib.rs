@@ -26,7 +26,9 @@ mod call;
 #[cfg(test)]
 mod canned;
 mod client;
+mod condition;
 mod error;
+mod filter;
 mod path;
 mod registered;
 mod resource;
@@ -37,13 +39,16 @@ pub mod wire;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use condition::Condition;
 pub use error::{ClientError, ErrorKind, FieldProblem, Problem};
+pub use filter::InstanceFilter;
 pub use path::InstanceRef;
 pub use registered::{Registered, Standing};
 pub use resource::Resource;
 pub use secret::Secret;
 pub use wire::{
-    Check, CheckKind, CheckReport, Discovery, DnsRecord, DnsServer, DnsSettings, Explanation,
-    GrantLine, Health, HeartbeatAnswer, Instance, IssuedToken, Mode, Namespace, Port, Registration,
-    ServerHealth, Service, ServiceSettings, Tier, TokenList, TokenSettings,
+    BatchAnswer, Check, CheckKind, CheckReport, Discovery, DnsRecord, DnsServer, DnsSettings,
+    Explanation, GrantLine, Health, Heartbeat, HeartbeatAnswer, Instance, IssuedToken, ItemResult,
+    Mode, Namespace, NamespaceSettings, Port, Registration, ServerHealth, Service, ServiceSettings,
+    Tier, TokenList, TokenSettings,
 };

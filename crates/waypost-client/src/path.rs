@@ -106,7 +106,7 @@ impl PathBuilder {
         if let Some(value) = value {
             self.text.push(if self.has_query { '&' } else { '?' });
             self.has_query = true;
-            self.text.push_str(name);
+            self.text.extend(utf8_percent_encode(name, SEGMENT));
             self.text.push('=');
             self.text.extend(utf8_percent_encode(value, SEGMENT));
         }

@@ -1,7 +1,7 @@
 //! What can be asked for, and its path.
 
 use crate::path::PathBuilder;
-use crate::{ClientError, InstanceRef};
+use crate::{ClientError, InstanceFilter, InstanceRef};
 
 /// Names what a call is about, in the namespace of the client.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub enum Resource<'a> {
     Service(&'a str),
     /// The listing of all instances of a service.
     Instances(&'a str),
+    /// The listing of the instances of all services that a filter admits, in every namespace.
+    AllInstances(&'a InstanceFilter),
     /// One instance.
     Instance(&'a InstanceRef),
     /// Where heartbeats of an instance go.
@@ -51,6 +53,7 @@ impl Resource<'_> {
             Self::Instances(service) => Ok(services(namespace)?
                 .name("service", service)?
                 .fixed("instances")),
+            Self::AllInstances(filter) => Ok(filter.add_to(PathBuilder::new("/v1/instances"))),
             Self::Instance(instance) => Ok(with_owner(instances(namespace, instance)?, instance)),
             Self::Heartbeat(instance) => {
                 let path = instances(namespace, instance)?.fixed("heartbeat");

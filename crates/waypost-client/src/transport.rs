@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -43,12 +43,16 @@ pub(crate) struct Transport {
     server_time_seconds: AtomicU64,
 }
 
-/// A call. Every call of this crate may be sent twice with the same outcome as once; a new one that may
-/// not needs a field that says so.
+/// A call.
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
+    /// A header of this call's own.
+    pub(crate) header: Option<(HeaderName, String)>,
+    /// Whether it may not be sent again once the server may have carried it out: twice would not come to the same as
+    /// once.
+    pub(crate) once: bool,
 }
 
 /// A whole answer.
@@ -129,6 +133,10 @@ impl Transport {
                 }
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::NotSent(why)) => why,
+                Err(Failure::Broken(why)) if call.once => {
+                    let why = format!("{why}; whether it was carried out is not known");
+                    return Err(self.unreachable(&why));
+                }
                 Err(Failure::Broken(why)) => {
                     may_be_second = true;
                     why
@@ -177,6 +185,9 @@ impl Transport {
         }
         if call.body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some((name, value)) = &call.header {
+            request = request.header(name, value);
         }
         request
             .body(Full::new(call.body.clone().unwrap_or_default()))

@@ -5,6 +5,7 @@
 //! become `Other`. Times are RFC 3339 text as the server wrote it.
 
 mod as_sent;
+mod batch;
 mod discovery;
 mod explanation;
 mod instance;
@@ -18,16 +19,19 @@ mod word;
 mod tests;
 
 pub use as_sent::AsSent;
+pub use batch::{BatchAnswer, Heartbeat, ItemResult};
 pub use discovery::{Discovery, DiscoveryRegistration, ServerHealth, Success};
 pub use explanation::{CheckReport, Edge, Explanation, LastAnswer, LastFailure, Lease, Visibility};
 pub use instance::{HeartbeatAnswer, Instance};
 pub use registration::{Check, Port, Registration};
 pub use service::{
-    DnsRecord, DnsServer, DnsSettings, InstanceCounts, Namespace, Service, ServiceSettings,
+    DnsRecord, DnsServer, DnsSettings, InstanceCounts, Namespace, NamespaceSettings, Service,
+    ServiceSettings,
 };
 pub use token::{GrantLine, IssuedToken, TokenList, TokenSettings};
 pub use word::{CheckKind, CheckState, Health, LeaseState, Mode, Tier};
 
+pub(crate) use batch::{BatchBody, HeartbeatItem, ItemName, RegisterItem};
 pub(crate) use discovery::DiscoveryHeartbeat;
 pub(crate) use instance::{HeartbeatBody, ModeBody};
 pub(crate) use page::Page;

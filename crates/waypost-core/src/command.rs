@@ -86,6 +86,16 @@ pub enum Command {
         /// For the services that this makes: what they get.
         defaults: ServiceChange,
     },
+    /// Changes what is registered of an instance, on behalf of whoever may: no sign of life, so that a lease runs on as
+    /// before, and no other registration, unless it is reached or asked otherwise from now on.
+    Amend {
+        /// Which instance.
+        key: InstanceKey,
+        /// Refused unless its registration was last written then.
+        written: Revision,
+        /// What is registered from now on.
+        spec: Arc<RegistrationSpec>,
+    },
     /// Removes an instance. It stays removed.
     Deregister {
         /// Its service.
@@ -149,8 +159,47 @@ pub enum Command {
     RemoveDocument(DocumentKey),
     /// Removes a document whose time has come.
     ExpireDocument(DocumentKey),
-    /// Does all of them in one atomic step, in order; one that fails fails all.
+    /// Does all of them in one atomic step, in order; one that fails fails all, and is named by
+    /// [`RegistryError::Item`](crate::RegistryError::Item).
     All(Vec<Self>),
+    /// Does it if every fact holds at that moment: decided and committed with the command, never looked at before.
+    When {
+        /// What has to hold.
+        facts: Vec<Fact>,
+        /// What is done then; not [`All`](Self::All).
+        command: Box<Self>,
+    },
+}
+
+/// What a command under a condition is only done for.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// The namespace itself, whatever lies in it, is as expected.
+    Namespace(NamespaceName, Expected),
+    /// The service itself, whatever its instances are, is as expected.
+    Service(ServiceKey, Expected),
+    /// The instance is as expected: registration, verdict and mode.
+    Instance {
+        /// Its service.
+        service: ServiceKey,
+        /// Its id.
+        id: crate::name::InstanceId,
+        /// Who keeps it; none means the empty owner, else the only one.
+        owner: Option<Owner>,
+        /// How it has to be.
+        expected: Expected,
+    },
+}
+
+/// How a thing has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It is not there.
+    Absent,
+    /// It is there.
+    Present,
+    /// It is there, and nothing of it was written after that revision.
+    UnchangedSince(Revision),
 }
 
 /// What a new namespace is to be.

@@ -2,6 +2,8 @@
 //!
 //! A batch carries every fact it was decided on as a precondition, so that a store with other writers can refuse it.
 
+mod amend;
+mod fact;
 mod instance;
 mod namespace;
 mod service;
@@ -26,6 +28,8 @@ pub struct Decision {
     pub batch: Batch,
     /// What to say.
     pub outcome: Outcome,
+    /// What each command of [`Command::All`] did, in order; empty for any other.
+    pub each: Box<[Outcome]>,
 }
 
 /// Decides a command.
@@ -38,23 +42,39 @@ pub fn decide(
     command: &Command,
 ) -> Result<Decision, RegistryError> {
     let mut draft = Draft::new(context, snapshot);
-    let outcome = match command {
-        Command::All(commands) => decide_all(&mut draft, commands)?,
-        single => decide_one(&mut draft, single)?,
+    let (outcome, each) = match command {
+        Command::All(commands) => {
+            let each = decide_all(&mut draft, commands)?;
+            let changed = each.iter().any(|one| *one != Outcome::Unchanged);
+            let outcome = if changed {
+                Outcome::Updated
+            } else {
+                Outcome::Unchanged
+            };
+            (outcome, each)
+        }
+        single => (decide_one(&mut draft, single)?, Box::default()),
     };
     let mut batch = draft.batch;
     batch.cause = cause(command);
-    Ok(Decision { batch, outcome })
+    Ok(Decision {
+        batch,
+        outcome,
+        each,
+    })
 }
 
-fn decide_all(draft: &mut Draft<'_>, commands: &[Command]) -> Result<Outcome, RegistryError> {
+fn decide_all(
+    draft: &mut Draft<'_>,
+    commands: &[Command],
+) -> Result<Box<[Outcome]>, RegistryError> {
     if commands.len() > ATOMIC_MAX {
         return Err(RegistryError::TooLarge {
             field: "commands".into(),
             rule: format!("at most {ATOMIC_MAX} in one step"),
         });
     }
-    let mut outcome = Outcome::Unchanged;
+    let mut each = Vec::with_capacity(commands.len());
     let mut has_document = false;
     for (at, command) in commands.iter().enumerate() {
         // A document beside a change looks at documents only, and catching up copies what a large service has.
@@ -63,19 +83,13 @@ fn decide_all(draft: &mut Draft<'_>, commands: &[Command]) -> Result<Outcome, Re
             draft.catch_up();
         }
         has_document |= is_document;
-        if matches!(command, Command::All(_)) {
-            return Err(RegistryError::invalid(
-                "commands",
-                "all",
-                "must not be nested",
-            ));
-        }
-        let one = decide_one(draft, command)?;
-        if one != Outcome::Unchanged {
-            outcome = Outcome::Updated;
-        }
+        let one = decide_one(draft, command).map_err(|error| RegistryError::Item {
+            at,
+            error: Box::new(error),
+        })?;
+        each.push(one);
     }
-    Ok(outcome)
+    Ok(each.into())
 }
 
 fn is_of_document(command: &Command) -> bool {
@@ -106,6 +120,7 @@ fn decide_one(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Regis
             spec,
             defaults,
         } => instance::register(draft, service, id, owner.as_ref(), spec, defaults),
+        Command::Amend { key, written, spec } => amend::amend(draft, key, *written, spec),
         Command::Deregister { service, id, owner } => {
             instance::deregister(draft, service, id, owner.as_ref())
         }
@@ -121,6 +136,10 @@ fn decide_one(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Regis
         Command::PutDocument { document, expected } => put_document(draft, document, *expected),
         Command::RemoveDocument(key) => remove_document(draft, key),
         Command::ExpireDocument(key) => expire_document(draft, key),
+        Command::When { facts, command } => {
+            facts.iter().try_for_each(|fact| fact::check(draft, fact))?;
+            decide_one(draft, command)
+        }
         Command::All(_) => Err(RegistryError::invalid(
             "commands",
             "all",
@@ -201,6 +220,7 @@ fn cause(command: &Command) -> &'static str {
         Command::UpdateService { .. } => "update_service",
         Command::DeleteService(_) => "delete_service",
         Command::Register { .. } => "register",
+        Command::Amend { .. } => "amend",
         Command::Deregister { .. } => "deregister",
         Command::Report(_) => "report",
         Command::RenewLease { .. } => "lease_renewed",
@@ -214,6 +234,7 @@ fn cause(command: &Command) -> &'static str {
         Command::RemoveDocument(_) => "remove_document",
         Command::ExpireDocument(_) => "document_expired",
         Command::All(_) => "batch",
+        Command::When { command, .. } => cause(command),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::id::Revision;
+
 /// The name of a field in an error.
 pub type Field = Cow<'static, str>;
 
@@ -41,6 +43,24 @@ pub enum RegistryError {
         what: String,
         /// What it conflicts with.
         why: String,
+    },
+    /// It is not as the command expects it.
+    #[error("{what} is not as expected: {why}")]
+    Changed {
+        /// The thing.
+        what: String,
+        /// How it is instead.
+        why: String,
+        /// When it was last written; none when it is not there.
+        revision: Option<Revision>,
+    },
+    /// One command of several in one step failed, and with it all.
+    #[error("{error}")]
+    Item {
+        /// Which one, from 0.
+        at: usize,
+        /// Why it failed.
+        error: Box<Self>,
     },
     /// A heartbeat or report of an earlier registration.
     #[error("{what} was registered again since: this belongs to an earlier registration")]
@@ -109,7 +129,7 @@ pub enum ErrorKind {
     NotFound,
     /// There already.
     AlreadyExists,
-    /// Changed by somebody else, ambiguous, or of an earlier registration.
+    /// Changed by somebody else, not as expected, ambiguous, or of an earlier registration.
     Conflict,
     /// Used by something.
     InUse,
@@ -165,13 +185,25 @@ impl RegistryError {
         }
     }
 
+    /// Returns the error itself, without which command of several failed by it.
+    #[must_use]
+    pub fn without_item(self) -> Self {
+        match self {
+            Self::Item { error, .. } => *error,
+            other => other,
+        }
+    }
+
     /// Returns the kind, by which adapters answer.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
-            Self::Conflict { .. } | Self::Replaced { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::Changed { .. } | Self::Replaced { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Item { error, .. } => error.kind(),
             Self::InUse { .. } => ErrorKind::InUse,
             Self::Denied { .. } => ErrorKind::Denied,
             Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
@@ -189,10 +221,12 @@ impl RegistryError {
             Self::NotFound { what }
             | Self::AlreadyExists { what }
             | Self::Conflict { what, .. }
+            | Self::Changed { what, .. }
             | Self::Replaced { what }
             | Self::InUse { what, .. }
             | Self::Denied { what, .. }
             | Self::Throttled { what } => what,
+            Self::Item { error, .. } => error.subject(),
             Self::Unauthenticated { why } | Self::Unavailable { why } | Self::Unknown { why } => {
                 why
             }

@@ -7,7 +7,7 @@ use crate::command::Command;
 use crate::error::RegistryError;
 use crate::id::RegistrationId;
 use crate::name::InstanceKey;
-use crate::registry::Registry;
+use crate::registry::{Registry, answered};
 use crate::vitals::{LeaseCell, Vitals};
 
 /// Longest wait for the outcome of an expiry that is on its way to the store.
@@ -20,6 +20,17 @@ pub struct Beat {
     pub registration: RegistrationId,
     /// How long the lease now runs; none when there is no lease.
     pub lease: Option<Duration>,
+}
+
+/// A sign of life of one instance among several.
+#[derive(Clone, Debug)]
+pub struct Sign {
+    /// Which instance.
+    pub key: InstanceKey,
+    /// Which registration; another one refuses it.
+    pub registration: Option<RegistrationId>,
+    /// The load it speaks of, a ratio.
+    pub load: Option<f32>,
 }
 
 enum Attempt {
@@ -44,6 +55,45 @@ pub(crate) async fn beat(
         Attempt::Done(beat) => Ok(beat),
         _ => beat_slowly(registry, access, key, registration, load).await,
     }
+}
+
+pub(crate) async fn beat_all(
+    registry: &Registry,
+    access: &Access,
+    signs: &[Sign],
+) -> Vec<Result<Beat, RegistryError>> {
+    let mut answers = Vec::with_capacity(signs.len());
+    let mut renewals = Vec::new();
+    for sign in signs {
+        let tried = access
+            .require(Verb::Register, &sign.key.service)
+            .and_then(|()| attempt(registry, &sign.key, sign.registration, sign.load));
+        let answer = match tried {
+            Ok(Attempt::Done(beat)) => Some(Ok(beat)),
+            Err(error) => Some(Err(error)),
+            Ok(Attempt::Wait | Attempt::Again) => None,
+            Ok(Attempt::Renew(registration)) => {
+                let key = sign.key.clone();
+                let renew = Command::RenewLease { key, registration };
+                // What finds no place in the queue is tried once more below, and says so there.
+                renewals.extend(registry.enqueue(access, renew).await.ok());
+                None
+            }
+        };
+        answers.push(answer);
+    }
+    for renewal in renewals {
+        // Whether it was renewed, the cell tells.
+        let _ = answered(renewal).await;
+    }
+    let mut all = Vec::with_capacity(signs.len());
+    for (sign, answer) in signs.iter().zip(answers) {
+        all.push(match answer {
+            Some(answer) => answer,
+            None => beat_slowly(registry, access, &sign.key, sign.registration, sign.load).await,
+        });
+    }
+    all
 }
 
 async fn beat_slowly(

@@ -154,6 +154,20 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// Every tier, in order of preference.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Fit,
+        Self::Peer,
+        Self::Suspect,
+        Self::FailOpen,
+        Self::Out,
+    ];
+
+    /// Says whether a rotation can be made of it.
+    pub(crate) fn may_be_served(self, fail_open: bool) -> bool {
+        self <= Self::Suspect || (fail_open && self == Self::FailOpen)
+    }
+
     /// Returns the tier as our own dialect shows it: `0`, `1`, `2`, `fail_open` or `out`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -179,7 +193,7 @@ impl Rotation {
         let tier = instances
             .iter()
             .map(|instance| instance.tier())
-            .filter(|tier| *tier <= Tier::Suspect || (fail_open && *tier == Tier::FailOpen))
+            .filter(|tier| tier.may_be_served(fail_open))
             .min();
         let Some(tier) = tier else {
             return Self::default();

@@ -18,12 +18,14 @@ pub(crate) const CALLERS_MAX: usize = 8_192;
 const FINDINGS_MAX: usize = 2_000_000;
 
 /// What a caller is told after its command is durable, published and projected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// Where in the history the command took effect, or was found to change nothing.
     pub revision: Revision,
     /// What it did.
     pub outcome: Outcome,
+    /// What each command of [`Command::All`] did, in order; empty for any other.
+    pub each: Box<[Outcome]>,
 }
 
 pub(crate) type Reply = oneshot::Sender<Result<Applied, RegistryError>>;

@@ -57,8 +57,8 @@ pub use check::{
 };
 pub use codec::{Encoded, FORMAT, decode, encode};
 pub use command::{
-    Command, Context, NamespaceChange, NamespaceSpec, Outcome, Policy, Report, ServiceChange,
-    ServiceSpec,
+    Command, Context, Expected, Fact, NamespaceChange, NamespaceSpec, Outcome, Policy, Report,
+    ServiceChange, ServiceSpec,
 };
 pub use commit_log::CommitLog;
 pub use decide::{ATOMIC_MAX, Decision, decide};
@@ -67,7 +67,7 @@ pub use dns::{
     reverse_name, transport_label,
 };
 pub use error::{ErrorKind, Field, RegistryError};
-pub use heartbeat::Beat;
+pub use heartbeat::{Beat, Sign};
 pub use id::{Epoch, Position, RegistrationId, Revision, Seed};
 pub use instance::{EDGES_MAX, Edge, Instance, Rotation, Tier};
 pub use journal::{

@@ -378,3 +378,15 @@ pub struct Registration {
     #[serde(skip)]
     pub extra: Extra,
 }
+
+impl Registration {
+    /// Returns the length of its lease; zero when it has none.
+    pub(crate) fn lease_seconds(&self) -> u32 {
+        self.spec.lease.map_or(0, |lease| lease.seconds)
+    }
+
+    /// Says whether signs of life of one are those of the other too: the same registration, with the same lease.
+    pub(crate) fn is_kept_alive_by_signs_of(&self, other: &Self) -> bool {
+        self.id == other.id && self.lease_seconds() == other.lease_seconds()
+    }
+}

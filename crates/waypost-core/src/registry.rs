@@ -13,7 +13,7 @@ use crate::access::{Access, Verb};
 use crate::batch::Author;
 use crate::command::{Command, Outcome, Policy, Report};
 use crate::error::RegistryError;
-use crate::heartbeat::Beat;
+use crate::heartbeat::{Beat, Sign};
 use crate::id::{RegistrationId, Revision, Seed};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError, JournalFilter, JournalPage};
@@ -192,12 +192,63 @@ impl Registry {
     pub async fn apply(&self, access: &Access, command: Command) -> Result<Applied, RegistryError> {
         self.authorize(access, &command)
             .inspect_err(|_| self.shared.metrics.refused())?;
-        let renewal = renewal_of(&command);
+        let renewals = renewals_of(&command);
         let applied = self.submit(access, command).await?;
-        if applied.outcome == Outcome::Unchanged
-            && let Some((service, id, owner)) = renewal
-        {
-            // Registering the same again counts as a heartbeat, for those too who may register and not read.
+        self.renew_unchanged(access, renewals, &applied).await?;
+        Ok(applied)
+    }
+
+    /// Does what each command asks, as if they had been asked for at once by as many callers: each alone, in order,
+    /// and in as few durable steps as they fit in.
+    ///
+    /// The answers are those of [`Registry::apply`], in the order of the commands.
+    pub async fn apply_each(
+        &self,
+        access: &Access,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Applied, RegistryError>> {
+        let mut waiting = Vec::with_capacity(commands.len());
+        let mut refused: Option<RegistryError> = None;
+        for command in commands {
+            let renewals = renewals_of(&command);
+            let allowed = self
+                .authorize(access, &command)
+                .inspect_err(|_| self.shared.metrics.refused());
+            let queued = match (allowed, &refused) {
+                (Err(error), _) => Err(error),
+                // The queue was full for as long as anybody waits: it is for the rest too.
+                (Ok(()), Some(refused)) => Err(refused.clone()),
+                (Ok(()), None) => self.enqueue(access, command).await.inspect_err(|error| {
+                    refused = Some(error.clone());
+                }),
+            };
+            waiting.push((queued, renewals));
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for (queued, renewals) in waiting {
+            let answer = async {
+                let applied = answered(queued?).await?;
+                self.renew_unchanged(access, renewals, &applied).await?;
+                Ok(applied)
+            };
+            answers.push(answer.await);
+        }
+        answers
+    }
+
+    /// Registering the same again counts as a heartbeat, for those too who may register and not read.
+    async fn renew_unchanged(
+        &self,
+        access: &Access,
+        renewals: Vec<Option<Renewal>>,
+        applied: &Applied,
+    ) -> Result<(), RegistryError> {
+        for (at, renewal) in renewals.into_iter().enumerate() {
+            let outcome = applied.each.get(at).copied().unwrap_or(applied.outcome);
+            let Some((service, id, owner)) = renewal.filter(|_| outcome == Outcome::Unchanged)
+            else {
+                continue;
+            };
             let snapshot = self.shared.snapshot.load_full();
             let state = snapshot.service(&service);
             if let Some(instance) = resolve_owner(state, &service, &id, owner.as_ref())?
@@ -210,7 +261,7 @@ impl Registry {
                 }
             }
         }
-        Ok(applied)
+        Ok(())
     }
 
     /// Does the same with documents that an adapter keeps beside, in one atomic step. The access is asked about the
@@ -241,7 +292,9 @@ impl Registry {
         }
         let mut all = vec![command];
         all.extend(notes);
-        self.submit(access, Command::All(all)).await
+        let applied = self.submit(access, Command::All(all)).await;
+        // The caller knows of one command only.
+        applied.map_err(RegistryError::without_item)
     }
 
     /// Returns what the access may see of the latest published state. It never waits.
@@ -271,6 +324,17 @@ impl Registry {
         load: Option<f32>,
     ) -> Result<Beat, RegistryError> {
         crate::heartbeat::beat(self, access, key, registration, load).await
+    }
+
+    /// Renews the leases of several instances; those that need a durable step share it.
+    ///
+    /// The answers are those of [`Registry::heartbeat`], in the order of the signs.
+    pub async fn heartbeats(
+        &self,
+        access: &Access,
+        signs: &[Sign],
+    ) -> Vec<Result<Beat, RegistryError>> {
+        crate::heartbeat::beat_all(self, access, signs).await
     }
 
     /// Hands over what a checker found. It is coalesced with later findings and acknowledged by nobody.
@@ -355,6 +419,15 @@ impl Registry {
         access: &Access,
         command: Command,
     ) -> Result<Applied, RegistryError> {
+        answered(self.enqueue(access, command).await?).await
+    }
+
+    /// Gives a command to the writer and returns where its answer will come.
+    pub(crate) async fn enqueue(
+        &self,
+        access: &Access,
+        command: Command,
+    ) -> Result<Awaited, RegistryError> {
         let (reply, answer) = oneshot::channel();
         let queued = Queued {
             command,
@@ -375,11 +448,7 @@ impl Registry {
             },
         };
         permit.send(queued);
-        answer.await.unwrap_or_else(|_| {
-            Err(RegistryError::Unknown {
-                why: "the registry stopped before it answered".to_owned(),
-            })
-        })
+        Ok(answer)
     }
 
     fn authorize(&self, access: &Access, command: &Command) -> Result<(), RegistryError> {
@@ -398,6 +467,7 @@ impl Registry {
             Command::Register { service, .. } | Command::Deregister { service, .. } => {
                 access.require(Verb::Register, service)
             }
+            Command::Amend { key, .. } => access.require(Verb::Register, &key.service),
             Command::Report(report) => access.require(Verb::Register, &report.key.service),
             // Whoever may register an instance may also take it out, for as long as its registration lasts.
             Command::SetMode {
@@ -405,9 +475,17 @@ impl Registry {
                 setting: Some(setting),
             } if setting.process.is_some() => access.require(Verb::Register, &key.service),
             Command::SetMode { key, .. } => access.require(Verb::Operate, &key.service),
-            Command::All(commands) => commands
-                .iter()
-                .try_for_each(|command| self.authorize(access, command)),
+            Command::All(commands) => {
+                let mut all = commands.iter().enumerate();
+                all.try_for_each(|(at, command)| {
+                    let allowed = self.authorize(access, command);
+                    allowed.map_err(|error| RegistryError::Item {
+                        at,
+                        error: Box::new(error),
+                    })
+                })
+            }
+            Command::When { command, .. } => self.authorize(access, command),
             Command::PutDocument { .. } | Command::RemoveDocument(_)
                 if access.allows_somewhere(Verb::Admin) =>
             {
@@ -438,13 +516,33 @@ type Renewal = (
     Option<crate::name::Owner>,
 );
 
+/// Names what a command, or each of several, registers.
+fn renewals_of(command: &Command) -> Vec<Option<Renewal>> {
+    match command {
+        Command::All(commands) => commands.iter().map(renewal_of).collect(),
+        single => vec![renewal_of(single)],
+    }
+}
+
 fn renewal_of(command: &Command) -> Option<Renewal> {
     match command {
         Command::Register {
             service, id, owner, ..
         } => Some((service.clone(), id.clone(), owner.clone())),
+        Command::When { command, .. } => renewal_of(command),
         _ => None,
     }
+}
+
+/// Where the answer to a command will come.
+pub(crate) type Awaited = oneshot::Receiver<Result<Applied, RegistryError>>;
+
+pub(crate) async fn answered(answer: Awaited) -> Result<Applied, RegistryError> {
+    answer.await.unwrap_or_else(|_| {
+        Err(RegistryError::Unknown {
+            why: "the registry stopped before it answered".to_owned(),
+        })
+    })
 }
 
 fn author(access: &Access) -> Author {

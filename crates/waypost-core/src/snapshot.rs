@@ -26,9 +26,12 @@ use crate::watch::Scope;
 
 mod implied;
 mod loading;
+mod served;
+mod walk;
 
 pub(crate) use implied::{implied_namespace, implied_service};
 use implied::{stand_in_namespace, stand_in_service};
+use served::Served;
 
 /// A namespace with its services.
 #[derive(Clone, Debug)]
@@ -89,6 +92,7 @@ pub struct ServiceState {
     pub(crate) instances: Vec<Arc<Instance>>,
     pub(crate) empty_since: Timestamp,
     rotation: OnceLock<Rotation>,
+    served: Served,
 }
 
 impl ServiceState {
@@ -101,6 +105,7 @@ impl ServiceState {
             instances: Vec::new(),
             empty_since: at,
             rotation: OnceLock::new(),
+            served: Served::default(),
         }
     }
 
@@ -117,6 +122,12 @@ impl ServiceState {
     /// Returns when anything shown of it or of its instances last changed.
     pub fn modified(&self) -> Revision {
         self.modified
+    }
+
+    /// Returns when anything shown of one of its instances last changed: the instance itself, the service, or which
+    /// tier of the service is served. What else happens to other instances is not shown there.
+    pub fn shown(&self, instance: &Instance) -> Revision {
+        instance.modified.max(self.revision).max(self.served.since)
     }
 
     /// Returns when its registrations last changed, whatever their health (Cloud Map's InstancesRevision).
@@ -168,14 +179,21 @@ impl ServiceState {
     fn put(&mut self, instance: Arc<Instance>) {
         self.rotation = OnceLock::new();
         self.modified = instance.modified;
-        match self.find(instance.key()) {
+        let tier = instance.tier();
+        let before = match self.find(instance.key()) {
             Ok(at) => {
-                if let Some(slot) = self.instances.get_mut(at) {
-                    *slot = instance;
-                }
+                let slot = self.instances.get_mut(at);
+                slot.map(|slot| std::mem::replace(slot, instance))
             }
-            Err(at) => self.instances.insert(at, instance),
-        }
+            Err(at) => {
+                self.instances.insert(at, instance);
+                None
+            }
+        };
+        let before = before.map(|before| before.tier());
+        let fail_open = self.service.fail_open;
+        self.served
+            .count(before, Some(tier), fail_open, self.modified);
     }
 }
 
@@ -595,9 +613,11 @@ impl Snapshot {
         let state = self.service_mut(&key.service, at);
         let before = state.instance(key).cloned();
         let vitals = match &before {
-            Some(before) if before.registration.id == registration.id => Arc::clone(&before.vitals),
+            Some(before) if before.registration.is_kept_alive_by_signs_of(registration) => {
+                Arc::clone(&before.vitals)
+            }
             _ => {
-                let seconds = registration.spec.lease.map_or(0, |lease| lease.seconds);
+                let seconds = registration.lease_seconds();
                 let vitals = Vitals::new(key.clone(), registration.id, LeaseCell::None, seconds);
                 if let Some(before) = &before {
                     vitals.inherit(&before.vitals);
@@ -640,6 +660,10 @@ impl Snapshot {
         state.modified = revision;
         state.membership = revision;
         state.empty_since = at;
+        let fail_open = state.service.fail_open;
+        state
+            .served
+            .count(Some(before.tier()), None, fail_open, revision);
         self.instances_len -= 1;
         self.note(key, Some(before), None, effects);
     }

@@ -47,6 +47,16 @@ impl View {
             .filter(|state| self.sees(&state.service().key))
     }
 
+    /// Lists services by namespace and name, from the place where `start` stands or would stand.
+    pub fn services_from<'a>(
+        &'a self,
+        start: Option<&ServiceKey>,
+    ) -> impl Iterator<Item = &'a Arc<ServiceState>> {
+        self.snapshot
+            .services_from(start)
+            .filter(|state| self.sees(&state.service().key))
+    }
+
     /// Lists the services of a namespace by name, those after `after` if it is given.
     ///
     /// # Errors

@@ -185,6 +185,7 @@ impl Writer {
                     let applied = Applied {
                         revision: snapshot.revision(),
                         outcome: decision.outcome,
+                        each: decision.each,
                     };
                     self.answer(queued, Ok(applied));
                 }
@@ -246,6 +247,7 @@ impl Writer {
                         Ok(Applied {
                             revision,
                             outcome: decision.outcome,
+                            each: decision.each,
                         }),
                     );
                 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use waypost_core::{
-    Access, Applied, Command, Dialect, Epoch, ErrorKind, InstanceId, NamespaceName, Outcome, Owner,
-    Position, RegistrationId, RegistryError, Scope, Service, ServiceChange, ServiceKey,
-    ServiceName, ServiceSpec, ServiceState, View,
+    Access, Applied, Command, Dialect, ErrorKind, Expected, Fact, InstanceId, NamespaceName,
+    Outcome, Owner, Position, RegistrationId, RegistryError, Scope, Service, ServiceChange,
+    ServiceKey, ServiceName, ServiceSpec, View,
 };
 use waypost_http::{Request, RequestHead, Response, Router, empty, json};
 
@@ -14,19 +14,23 @@ use super::poll::{self, polled};
 use super::{at_once, param, render, waiting};
 use crate::body::{read_json, read_json_or_empty};
 use crate::cache::{Rendered, etag};
+use crate::condition::{guarded, of_change, of_put, refusal, refusal_of_what_is};
 use crate::convert::own as convert;
 use crate::error::{Answer, Problem, Refusal};
 use crate::page::Page;
 use crate::replay::replay;
 use crate::state::{Rest, conditional};
 use crate::wire::own::{
-    HeartbeatAnswer, HeartbeatBody, InstancePage, NamespacePage, Registration, Rotation,
-    ServicePage, ServiceSettings, Tier,
+    HeartbeatAnswer, HeartbeatBody, NamespacePage, Registration, Rotation, ServicePage,
+    ServiceSettings, Tier,
 };
 
+mod batch;
+mod instances;
 mod live;
 mod modes;
 mod namespaces;
+mod patch;
 
 const DIALECT: Dialect = Dialect::Rest;
 /// How often creating a service or else updating it is tried, while others remove and create it.
@@ -41,10 +45,11 @@ const MODE: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}
 const HEARTBEAT: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat";
 
 pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
-    router
+    batch::routes(router, rest)
         .get_sync("/v1/namespaces", at_once!(rest, list_namespaces))
         .get_sync(NAMESPACE, at_once!(rest, namespace))
         .put(NAMESPACE, waiting!(rest, namespaces::put))
+        .patch(NAMESPACE, waiting!(rest, patch::namespace))
         .delete(NAMESPACE, waiting!(rest, namespaces::delete))
         .get_sync(SERVICES, at_once!(rest, services))
         .get_either(
@@ -54,11 +59,18 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
             polled!(rest, live::SERVICE),
         )
         .put(SERVICE, waiting!(rest, put_service))
+        .patch(SERVICE, waiting!(rest, patch::service))
         .delete(SERVICE, waiting!(rest, delete_service))
+        .get_either(
+            "/v1/instances",
+            poll::waits,
+            at_once!(rest, instances::across),
+            polled!(rest, live::ACROSS),
+        )
         .get_either(
             INSTANCES,
             poll::waits,
-            at_once!(rest, instances),
+            at_once!(rest, instances::of_service),
             polled!(rest, live::INSTANCES),
         )
         .get_either(
@@ -68,6 +80,7 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
             polled!(rest, live::INSTANCE),
         )
         .put(INSTANCE, waiting!(rest, put_instance))
+        .patch(INSTANCE, waiting!(rest, patch::instance))
         .delete(INSTANCE, waiting!(rest, delete_instance))
         .post(HEARTBEAT, waiting!(rest, heartbeat))
         .put(MODE, waiting!(rest, modes::put))
@@ -176,23 +189,29 @@ async fn put_service(rest: &Rest, request: &mut Request) -> Answer {
     let settings: ServiceSettings = read_json_or_empty(request).await?;
     let change = convert::service_change(&settings)?;
     let before = service_before(rest, &access, &key);
-    let (applied, command) = create_or_update(rest, &access, &key, &change).await?;
     let view = rest.registry.view(&access);
     let epoch = view.position().epoch;
+    let expected = of_put(&request.head, &view)?;
+    let (applied, command) = create_or_update(rest, &access, &key, &change, expected)
+        .await
+        .map_err(|error| refusal(epoch, &error))?;
+    let view = rest.registry.view(&access);
     if let Ok(state) = view.service(&key) {
         let document = convert::service_to_wire(epoch, state, rest.zone(&view, &key.namespace));
-        return Ok(written(epoch, state, applied.outcome, &document));
+        let position = view.position_at(state.modified());
+        return Ok(written(position, applied.outcome, &document));
     }
     let before = before.filter(|_| matches!(command, Command::UpdateService { .. }));
     let command = match before {
         Some(_) => command,
         None => create(&key, &change),
     };
-    let snapshot = replay(rest, &access, before.as_ref(), &command, applied)?;
+    let snapshot = replay(rest, &access, before.as_ref(), &command, &applied)?;
     let state = snapshot.service(&key).ok_or_else(|| unshown(&key))?;
     let mut document = convert::service_to_wire(epoch, state, rest.zone(&view, &key.namespace));
     document.id.clear();
-    Ok(written(epoch, state, applied.outcome, &document))
+    let position = view.position_at(state.modified());
+    Ok(written(position, applied.outcome, &document))
 }
 
 /// Returns the service as it is, if it is there.
@@ -217,24 +236,29 @@ fn create(key: &ServiceKey, change: &ServiceChange) -> Command {
     })
 }
 
-/// Returns what was done and by which command. Two that create it at once both succeed, since the second one updates;
+/// Returns what was done and by which command. What has to be there is only updated, what must not be is only created. Two that create it at once both succeed, since the second one updates;
 /// one that others remove and create all the time is tried a few times.
 async fn create_or_update(
     rest: &Rest,
     access: &Access,
     key: &ServiceKey,
     change: &ServiceChange,
+    expected: Option<Expected>,
 ) -> Result<(Applied, Command), RegistryError> {
-    let mut tries = 1;
+    let mut tries = if expected.is_some() { TRIES_MAX } else { 1 };
     loop {
         let update = Command::UpdateService {
             key: key.clone(),
             change: change.clone(),
             expected: None,
         };
-        match rest.registry.apply(access, update.clone()).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            done => return done.map(|applied| (applied, update)),
+        if expected != Some(Expected::Absent) {
+            let fact = expected.map(|expected| Fact::Service(key.clone(), expected));
+            let command = guarded(fact, update.clone());
+            match rest.registry.apply(access, command).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                done => return done.map(|applied| (applied, update)),
+            }
         }
         let create = create(key, change);
         match rest.registry.apply(access, create.clone()).await {
@@ -247,19 +271,13 @@ async fn create_or_update(
 }
 
 /// Answers 201 for what is new and 200 for what was there.
-fn written(
-    epoch: Epoch,
-    state: &ServiceState,
-    outcome: Outcome,
-    document: &impl serde::Serialize,
-) -> Response {
+fn written(position: Position, outcome: Outcome, document: &impl serde::Serialize) -> Response {
     let status = match outcome {
         Outcome::Created => StatusCode::CREATED,
         Outcome::Updated | Outcome::Unchanged | Outcome::Removed => StatusCode::OK,
     };
     let mut response = json(status, render(document));
-    let revision = state.modified();
-    let etag = etag(Position { epoch, revision });
+    let etag = etag(position);
     response.headers_mut().insert(http::header::ETAG, etag);
     response
 }
@@ -267,45 +285,13 @@ fn written(
 async fn delete_service(rest: &Rest, request: &mut Request) -> Answer {
     let access = rest.writer(&request.head, DIALECT)?;
     let key = service_key(&request.head)?;
-    rest.registry
-        .apply(&access, Command::DeleteService(key))
-        .await?;
-    Ok(empty(StatusCode::NO_CONTENT))
-}
-
-fn instances(rest: &Rest, head: &RequestHead) -> Answer {
-    let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
-    let page = Page::of(head, &rest.config)?;
-    let key = service_key(head)?;
-    let state = view.service(&key)?;
-    let after = page.after.as_deref().map(instance_after).transpose()?;
-    let start = after.map_or(0, |(id, owner)| {
-        let before =
-            |it: &Arc<waypost_core::Instance>| (&it.key().id, &it.key().owner) <= (&id, &owner);
-        state.instances().partition_point(before)
-    });
-    let rest_of = state.instances().iter().skip(start);
-    let (shown, next) = page.cut(rest_of, |it| match it.key().owner.as_str() {
-        "" => it.key().id.as_str().to_owned(),
-        owner => format!("{} {owner}", it.key().id),
-    });
-    let shown = shown
-        .into_iter()
-        .map(|it| convert::instance_to_wire(view.position().epoch, state, it));
-    let document = InstancePage {
-        namespace: key.namespace.as_str().to_owned(),
-        service: key.name.as_str().to_owned(),
-        instances: shown.collect(),
-        next,
-    };
-    versioned(rest, head, &view, &Scope::Service(key), &document)
-}
-
-/// Reads where the page before ended: an id, and the owner after a space if there is one.
-fn instance_after(after: &str) -> Result<(InstanceId, Owner), RegistryError> {
-    let (id, owner) = after.split_once(' ').unwrap_or((after, ""));
-    Ok((InstanceId::new(id)?, Owner::new(owner)?))
+    let expected = of_change(&request.head, &view)?;
+    let fact = expected.map(|expected| Fact::Service(key.clone(), expected));
+    let command = guarded(fact, Command::DeleteService(key));
+    let applied = rest.registry.apply(&access, command).await;
+    applied.map_err(|error| refusal_of_what_is(view.position().epoch, error))?;
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 fn instance(rest: &Rest, head: &RequestHead) -> Answer {
@@ -314,9 +300,15 @@ fn instance(rest: &Rest, head: &RequestHead) -> Answer {
     let (key, id) = (service_key(head)?, InstanceId::new(param(head, "id"))?);
     let owner = owner(head)?;
     let instance = view.instance(&key, &id, owner.as_ref())?;
-    let document = convert::instance_to_wire(view.position().epoch, view.service(&key)?, instance);
-    // The rotation is of the whole service: a change of another instance may put this one in or out.
-    versioned(rest, head, &view, &Scope::Service(key), &document)
+    let state = view.service(&key)?;
+    let document = convert::instance_to_wire(view.position().epoch, state, instance);
+    // What else happens to other instances, this one's document does not show.
+    let position = view.position_at(state.shown(instance));
+    let now = rest.registry.clock().monotonic();
+    Ok(conditional(
+        head,
+        Rendered::new(render(&document), position, now),
+    ))
 }
 
 async fn put_instance(rest: &Rest, request: &mut Request) -> Answer {
@@ -336,22 +328,32 @@ async fn put_instance(rest: &Rest, request: &mut Request) -> Answer {
         spec,
         defaults: ServiceChange::default(),
     };
-    let applied = rest.registry.apply(&access, command.clone()).await?;
     let view = rest.registry.view(&access);
     let epoch = view.position().epoch;
+    let fact = of_put(&request.head, &view)?.map(|expected| Fact::Instance {
+        service: key.clone(),
+        id: id.clone(),
+        owner: owner.clone(),
+        expected,
+    });
+    let applied = rest.registry.apply(&access, guarded(fact, command.clone()));
+    let applied = applied.await.map_err(|error| refusal(epoch, &error))?;
+    let view = rest.registry.view(&access);
     let shown = (view.service(&key), view.instance(&key, &id, owner.as_ref()));
     if let (Ok(state), Ok(instance)) = shown {
         let document = convert::instance_to_wire(epoch, state, instance);
-        return Ok(written(epoch, state, applied.outcome, &document));
+        let position = view.position_at(state.shown(instance));
+        return Ok(written(position, applied.outcome, &document));
     }
-    let snapshot = replay(rest, &access, before.as_ref(), &command, applied)?;
+    let snapshot = replay(rest, &access, before.as_ref(), &command, &applied)?;
     let state = snapshot.service(&key);
     let made = key.instance(owner.unwrap_or_default(), id);
     let instance = snapshot.instance(&made);
     let (state, instance) = state.zip(instance).ok_or_else(|| unshown(&made))?;
     let mut document = convert::instance_to_wire(epoch, state, instance);
     document.registration_id.clear();
-    Ok(written(epoch, state, applied.outcome, &document))
+    let position = view.position_at(state.modified());
+    Ok(written(position, applied.outcome, &document))
 }
 
 async fn delete_instance(rest: &Rest, request: &mut Request) -> Answer {
@@ -359,8 +361,16 @@ async fn delete_instance(rest: &Rest, request: &mut Request) -> Answer {
     let service = service_key(&request.head)?;
     let id = InstanceId::new(param(&request.head, "id"))?;
     let owner = owner(&request.head)?;
-    let command = Command::Deregister { service, id, owner };
-    rest.registry.apply(&access, command).await?;
+    let view = rest.registry.view(&access);
+    let fact = of_change(&request.head, &view)?.map(|expected| Fact::Instance {
+        service: service.clone(),
+        id: id.clone(),
+        owner: owner.clone(),
+        expected,
+    });
+    let command = guarded(fact, Command::Deregister { service, id, owner });
+    let applied = rest.registry.apply(&access, command).await;
+    applied.map_err(|error| refusal_of_what_is(view.position().epoch, error))?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -47,7 +47,12 @@ pub(super) fn refine(document: &mut Value) {
         show_checks(schemas, "Service");
         show_checks(schemas, "Instance");
     }
-    add(schemas, "Registration", registration());
+    add_patch(schemas, "NamespaceSettings", "NamespacePatch");
+    add_patch(schemas, "ServiceSettings", "ServicePatch");
+    add_patch(schemas, "Registration", "RegistrationPatch");
+    let rules = registration();
+    add(schemas, "RegistrationPatch", apart_from_needed(&rules));
+    add(schemas, "Registration", rules);
     add(schemas, "ServiceDiscoveryHeartbeat", heartbeat());
 }
 
@@ -63,6 +68,42 @@ fn add(schemas: &mut Map<String, Value>, name: &str, rules: Value) {
     if let Some(Value::Object(schema)) = schemas.get_mut(name) {
         schema.insert("allOf".to_owned(), rules);
     }
+}
+
+/// Makes the schema of a merge patch: every member may be left out, and may be null.
+fn add_patch(schemas: &mut Map<String, Value>, of: &str, name: &str) {
+    let Some(Value::Object(members)) = schemas.get(of).and_then(|it| it.get("properties")) else {
+        return;
+    };
+    let members: Map<String, Value> = members
+        .iter()
+        .map(|(name, schema)| {
+            let mut schema = schema.clone();
+            if let Some(values) = schema.get_mut("additionalProperties") {
+                *values = json!({"anyOf": [values.take(), {"type": "null"}]});
+            }
+            let either = json!({"anyOf": [schema, {"type": "null"}]});
+            (name.clone(), either)
+        })
+        .collect();
+    let patch = json!({
+        "type": "object",
+        "description": "A merge patch: what is left out stays as it is, null takes away.",
+        "properties": members,
+        "additionalProperties": false,
+    });
+    schemas.insert(name.to_owned(), patch);
+}
+
+/// Leaves the rules on what excludes each other: a patch need not name an address.
+fn apart_from_needed(rules: &Value) -> Value {
+    let rules = rules.as_array().into_iter().flatten();
+    Value::Array(
+        rules
+            .filter(|rule| rule.get("not").is_some())
+            .cloned()
+            .collect(),
+    )
 }
 
 /// An address is one word, or comes in parts; so do ports. Null says the same as leaving a field out.

@@ -1,6 +1,6 @@
 //! One entry for each route, in the order of the page.
 
-use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
+use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use super::{Answered, Body, Route};
 
@@ -10,10 +10,30 @@ const OWN: &str = "Namespaces, services and instances";
 const FIND: &str = "Finding and explaining";
 const SERVER: &str = "The server";
 
+const ACROSS: &[&str] = &[
+    "namespace",
+    "service",
+    "health",
+    "mode",
+    "tag",
+    "version",
+    "zone",
+    "owner",
+    "limit",
+    "after",
+    "revision",
+    "wait",
+];
+const WITHIN: &[&str] = &[
+    "health", "mode", "tag", "version", "zone", "owner", "limit", "after", "revision", "wait",
+];
+
 const READ: &[u16] = &[400, 401, 403];
 const FIND_ONE: &[u16] = &[400, 401, 403, 404, 422];
 const WRITE: &[u16] = &[400, 401, 403, 409, 413, 422, 503];
 const CHANGE: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 503];
+const BEATS: &[u16] = &[400, 401, 403, 413, 422, 503];
+const PATCH: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 503];
 
 /// What a read takes that can wait for a change.
 const WAIT: &[&str] = &["revision", "wait"];
@@ -82,6 +102,8 @@ pub(super) const ROUTES: &[Route] = &[
         Body::None, Answered::Versioned("Namespace"), FIND_ONE),
     route!(Put "/v1/namespaces/{namespace}", OWN, "Creates a namespace, or changes what is sent of it", &[],
         Body::Optional("NamespaceSettings"), Answered::Written("Namespace"), WRITE),
+    route!(Patch "/v1/namespaces/{namespace}", OWN, "Changes what is sent of a namespace; null takes it away", &[],
+        Body::Patch("NamespacePatch"), Answered::Changed("Namespace"), PATCH),
     route!(Delete "/v1/namespaces/{namespace}", OWN, "Removes a namespace without services", &[],
         Body::None, Answered::Nothing, CHANGE),
     route!(Get "/v1/namespaces/{namespace}/services", OWN, "Lists the services of a namespace", &["limit", "after"],
@@ -91,16 +113,22 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Put "/v1/namespaces/{namespace}/services/{service}", OWN,
         "Creates a service, or changes what is sent of it", &[],
         Body::Optional("ServiceSettings"), Answered::Written("Service"), WRITE),
+    route!(Patch "/v1/namespaces/{namespace}/services/{service}", OWN,
+        "Changes what is sent of a service; null takes it away", &[],
+        Body::Patch("ServicePatch"), Answered::Changed("Service"), PATCH),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}", OWN, "Removes a service without instances", &[],
         Body::None, Answered::Nothing, CHANGE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances", OWN, "Lists the instances of a service",
-        &["limit", "after", "revision", "wait"], Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
+        WITHIN, Body::None, Answered::Versioned("InstancePage"), FIND_ONE),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Shows an instance",
         &["owner", "revision", "wait"],
         Body::None, Answered::Versioned("Instance"), &[400, 401, 403, 404, 409, 422]),
     route!(Put "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
         "Registers an instance, or updates it", &["owner"],
         Body::Needed("Registration"), Answered::Written("Instance"), WRITE),
+    route!(Patch "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN,
+        "Changes what is sent of a registration; null takes it away. It is no sign of life", &["owner"],
+        Body::Patch("RegistrationPatch"), Answered::Changed("Instance"), PATCH),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}/instances/{id}", OWN, "Removes an instance",
         &["owner"], Body::None, Answered::Nothing, CHANGE),
     route!(Post "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat", OWN,
@@ -111,7 +139,15 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Needed("ModeSettings"), Answered::Document("Instance"), CHANGE),
     route!(Delete "/v1/namespaces/{namespace}/services/{service}/instances/{id}/mode", OWN,
         "Makes an instance plainly Active", &["owner"], Body::None, Answered::Nothing, CHANGE),
-    route!(Get "/v1/discover/{service}", FIND, "Shows who may be sent traffic",
+    route!(Get "/v1/instances", OWN, "Lists the instances of all services", ACROSS,
+        Body::None, Answered::Versioned("InstanceList"), &[400, 401, 403, 422]),
+    route!(Post "/v1/batch/register", OWN, "Registers several instances, or updates them", &[],
+        Body::Needed("RegisterBatch"), Answered::Document("BatchAnswer"), WRITE),
+    route!(Post "/v1/batch/heartbeat", OWN, "Says that several instances live", &[],
+        Body::Needed("HeartbeatBatch"), Answered::Document("BatchAnswer"), BEATS),
+    route!(Post "/v1/batch/deregister", OWN, "Removes several instances", &[],
+        Body::Needed("DeregisterBatch"), Answered::Document("BatchAnswer"), CHANGE),
+    route!(Get "/v1/discover/{service}", FIND, "Shows who may be sent traffic", 
         &["namespace", "revision", "wait"],
         Body::None, Answered::Versioned("Rotation"), FIND_ONE),
     route!(Get "/v1/watch", FIND, "Streams every change of services, as server-sent events",

@@ -1,5 +1,6 @@
 //! The JSON of our own paths. What is sent with fields that are not known is refused.
 
+mod batch;
 mod check;
 mod explanation;
 mod instance;
@@ -10,6 +11,10 @@ mod stream;
 mod tier;
 mod token;
 
+pub(crate) use batch::{
+    BatchAnswer, DeregisterBatch, DeregisterItem, HeartbeatBatch, HeartbeatItem, ItemResult,
+    LooseBatch, RegisterBatch, RegisterItem,
+};
 pub(crate) use check::{Check, CheckKindWord, Seconds};
 pub(crate) use explanation::{
     CheckReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport, Visibility,
@@ -19,7 +24,7 @@ pub(crate) use instance::{
     Rotation,
 };
 pub(crate) use namespace::{DnsServer, Namespace, NamespaceKindWord, NamespaceSettings};
-pub(crate) use page::{InstancePage, NamespacePage, ServicePage};
+pub(crate) use page::{InstanceList, InstancePage, NamespacePage, ServicePage};
 pub(crate) use service::{
     DnsRecord, DnsSettings, InstanceCounts, RecordType, Routing, Service, ServiceSettings,
 };

@@ -23,6 +23,49 @@ pub(crate) fn host() -> Object {
         .build()
 }
 
+/// The name of a namespace, or null.
+pub(crate) fn namespace_or_null() -> Object {
+    word()
+        .schema_type(or_null(Type::String))
+        .description(Some(
+            "Name of the namespace; without it the server's default one.",
+        ))
+        .min_length(Some(1))
+        .max_length(Some(253))
+        .pattern(Some("^[!-~]+$"))
+        .build()
+}
+
+/// The name of a service.
+pub(crate) fn service() -> Object {
+    word()
+        .description(Some("Name of the service."))
+        .min_length(Some(1))
+        .max_length(Some(127))
+        .pattern(Some("^[!-~]+$"))
+        .build()
+}
+
+/// The id of an instance.
+pub(crate) fn instance() -> Object {
+    word()
+        .description(Some("Id of the instance in its service."))
+        .min_length(Some(1))
+        .max_length(Some(64))
+        .pattern(Some("^[0-9A-Za-z_/:.@-]+$"))
+        .build()
+}
+
+/// An owner, or null.
+pub(crate) fn owner_or_null() -> Object {
+    word()
+        .schema_type(or_null(Type::String))
+        .description(Some("Who keeps it registered; empty: itself."))
+        .max_length(Some(253))
+        .pattern(Some("^[!-~]*$"))
+        .build()
+}
+
 /// The types of a field that may be null, which says the same as leaving it out.
 fn or_null(kind: Type) -> SchemaType {
     SchemaType::from_iter([kind, Type::Null])

@@ -10,8 +10,11 @@
 
 mod access;
 mod bad_input;
+mod batch;
 mod caching;
+mod conditional;
 mod explain;
+mod lists;
 mod own;
 mod prometheus;
 mod source_003;

@@ -184,7 +184,13 @@ async fn lists_come_in_pages() {
         (vec!["c".to_owned()], &json!(null))
     );
     let page = server
-        .get(&format!("{list}/a/instances?limit=3&after=a"))
+        .get(&format!("{list}/a/instances?limit=1"))
+        .await
+        .json();
+    assert_eq!(names(&page, "instances", "id"), ["a"]);
+    let next = page["next"].as_str().unwrap();
+    let page = server
+        .get(&format!("{list}/a/instances?limit=3&after={next}"))
         .await
         .json();
     assert_eq!(names(&page, "instances", "id"), ["a-1", "b-1", "c-1"]);
@@ -231,11 +237,8 @@ async fn two_owners_of_one_id_are_told_apart() {
     );
     let path = format!("{SERVICE}/instances?limit=1");
     let page = server.get(&path).await.json();
-    assert_eq!(page["next"], "cart-1 node/a");
-    let page = server
-        .get(&format!("{path}&after=cart-1+node/a"))
-        .await
-        .json();
+    let next = page["next"].as_str().unwrap();
+    let page = server.get(&format!("{path}&after={next}")).await.json();
     assert_eq!(page["instances"][0]["owner"], "node/b");
     assert_eq!(
         server
@@ -664,5 +667,39 @@ async fn the_server_tells_where_dns_is_answered() {
         dns,
         json!({"listen": [], "ttl_seconds": 10, "reverse_zones": []})
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_field_of_a_registration_comes_back_as_it_was_sent() {
+    let server = start().await;
+    let sent = json!({
+        "ipv4": "10.0.0.1", "ipv6": "fd00::1", "hostname": "cart-1.example",
+        "ports": [
+            {"name": "api", "number": 8080, "protocol": "grpc", "path": ""},
+            {"name": "admin", "number": 9090, "protocol": "https", "path": "/admin"},
+        ],
+        "attributes": {"version": "2", "note": "ä, ö"}, "tags": ["api", "blue"], "weight": 7,
+        "region": "eu", "zone": "eu-1", "lease_seconds": 45,
+        "checks": [
+            {"id": "web", "kind": "http", "path": "/up?x=1", "method": "HEAD", "headers": {"x-a": "b"},
+                "expected_status": "200-204", "port": "admin", "interval_seconds": 10, "unhealthy_interval_seconds": 2,
+                "timeout_seconds": 1.5, "unhealthy_after": 4, "healthy_after": 1},
+            {"id": "tcp", "kind": "tcp", "port": "api", "interval_seconds": 20, "unhealthy_interval_seconds": 5,
+                "timeout_seconds": 2, "unhealthy_after": 3, "healthy_after": 2},
+            {"id": "beat", "kind": "heartbeat", "within_seconds": 60, "unhealthy_after": 3, "healthy_after": 2},
+        ],
+    });
+    let path = format!("{INSTANCE}?owner=node/a");
+    let put = server.put(&path, &sent.to_string()).await;
+    assert_eq!(put.status, 201, "{put:?}");
+    for shown in [put.json(), server.get(&path).await.json()] {
+        for (name, value) in sent.as_object().unwrap() {
+            assert_eq!(shown[name], *value, "{name}");
+        }
+        assert_eq!(shown["owner"], "node/a");
+    }
+    let again = server.put(&path, &sent.to_string()).await.json();
+    assert_eq!(again["revision"], put.json()["revision"]);
     server.stop().await;
 }

@@ -89,10 +89,12 @@ pub(crate) async fn start_with(options: Options) -> Running {
     tasks.spawn(opened.writer.run(signal()));
     tasks.spawn(opened.timekeeper.run(signal()));
     let key = ServerKey::from_bytes(&[9; 32]);
+    let authenticator = Arc::new(Authenticator::new(&options.access, key, true).unwrap());
+    authenticator.follow(opened.snapshots.clone());
     let context = RestContext {
         registry: opened.registry.clone(),
         snapshots: opened.snapshots.clone(),
-        authenticator: Arc::new(Authenticator::new(&options.access, key, true).unwrap()),
+        authenticator,
         config: options.config,
         version: "0.0.0-test".to_owned(),
         metrics: RestMetrics::default(),

@@ -1,5 +1,7 @@
 //! The client against a real server on a socket.
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

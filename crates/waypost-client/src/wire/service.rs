@@ -31,6 +31,21 @@ pub struct Namespace {
     pub revision: String,
 }
 
+/// Settings of a namespace; `None` is not sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NamespaceSettings {
+    /// `PrivateDns`, `PublicDns` or `Http`; it cannot be changed later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Time to live of the zone's SOA record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soa_ttl_seconds: Option<u32>,
+}
+
 /// A service with its settings and counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {

@@ -104,7 +104,7 @@ fn put_registration(
 }
 
 /// States that all parts of the instance are as this state shows them: what is decided of one depends on the others.
-fn state_facts(draft: &mut Draft<'_>, key: &InstanceKey) {
+pub(super) fn state_facts(draft: &mut Draft<'_>, key: &InstanceKey) {
     draft.require_unchanged(ObjectKey::Registration(key.clone()));
     draft.require_unchanged(ObjectKey::Verdict(key.clone()));
     draft.require_unchanged(ObjectKey::Mode(key.clone()));
@@ -122,7 +122,11 @@ fn lease_after(before: LeaseState, spec: &RegistrationSpec) -> LeaseState {
 }
 
 /// A mode that the process set for itself ends with its registration.
-fn end_process_mode(draft: &mut Draft<'_>, key: &InstanceKey, before: Option<&Arc<Instance>>) {
+pub(super) fn end_process_mode(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    before: Option<&Arc<Instance>>,
+) {
     let own = before.is_some_and(|before| {
         let process = before.mode_setting().and_then(|setting| setting.process);
         process.is_some_and(|process| process == before.registration_id())

@@ -78,6 +78,11 @@ impl Snapshot {
                     let state = Arc::make_mut(state);
                     state.modified = revision;
                     state.membership = revision;
+                    state.served.since = revision;
+                    for instance in &mut state.instances {
+                        // Its mode may have been one of those removals.
+                        Arc::make_mut(instance).modified = revision;
+                    }
                 }
             }
         }

@@ -154,7 +154,14 @@ pub(crate) fn arm_new(shared: &Shared, next: &Snapshot, change: &InstanceChange)
             remove_after(state.service()),
         );
         let now = shared.clock.monotonic();
-        if after.registration().spec.lease.is_some() && after.verdict().lease == LeaseState::Running
+        // An amendment is no sign of life.
+        let registered = change
+            .before
+            .as_ref()
+            .is_none_or(|before| before.registration_id() != after.registration_id());
+        if registered
+            && after.registration().spec.lease.is_some()
+            && after.verdict().lease == LeaseState::Running
         {
             after.vitals().record_heartbeat(shared.clock.wall(), now);
         }

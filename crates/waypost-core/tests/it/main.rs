@@ -12,6 +12,7 @@
 )]
 
 mod beats;
+mod conditions;
 mod groups;
 mod harness;
 mod model;

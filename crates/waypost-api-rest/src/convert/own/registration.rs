@@ -13,7 +13,6 @@ pub(crate) fn registration(
     wire: &Registration,
     service_lease: Option<u32>,
 ) -> Result<Arc<RegistrationSpec>, RegistryError> {
-    let checks = wire.checks.iter().map(check_from_wire);
     let spec = RegistrationSpec {
         addresses: addresses(wire)?,
         ports: ports(wire)?,
@@ -21,7 +20,7 @@ pub(crate) fn registration(
         tags: Tags::new(&wire.tags)?,
         weight: wire.weight.unwrap_or(1),
         locality: locality(wire),
-        checks: checks.collect::<Result<Vec<Check>, _>>()?.into(),
+        checks: checks(wire)?,
         lease: wire.lease_seconds.or(service_lease).map(|seconds| Lease {
             seconds,
             start: LeaseStart::Registration,
@@ -34,7 +33,12 @@ pub(crate) fn registration(
     Ok(Arc::new(spec))
 }
 
-fn addresses(wire: &Registration) -> Result<Addresses, RegistryError> {
+pub(super) fn checks(wire: &Registration) -> Result<Arc<[Check]>, RegistryError> {
+    let checks = wire.checks.iter().map(check_from_wire);
+    Ok(checks.collect::<Result<Vec<Check>, _>>()?.into())
+}
+
+pub(super) fn addresses(wire: &Registration) -> Result<Addresses, RegistryError> {
     let several = wire.ipv4.is_some() || wire.ipv6.is_some() || wire.hostname.is_some();
     if let Some(address) = &wire.address {
         if several {
@@ -65,7 +69,7 @@ fn addresses(wire: &Registration) -> Result<Addresses, RegistryError> {
     })
 }
 
-fn ports(wire: &Registration) -> Result<Arc<[Port]>, RegistryError> {
+pub(super) fn ports(wire: &Registration) -> Result<Arc<[Port]>, RegistryError> {
     match (wire.port, &wire.ports) {
         (Some(port), Some(_)) => {
             let rule = "must not be given together with ports";
@@ -91,7 +95,7 @@ fn port(wire: &PortSent) -> Port {
     }
 }
 
-fn locality(wire: &Registration) -> Option<Arc<Locality>> {
+pub(super) fn locality(wire: &Registration) -> Option<Arc<Locality>> {
     (wire.region.is_some() || wire.zone.is_some()).then(|| {
         Arc::new(Locality {
             region: text(wire.region.as_deref().unwrap_or_default()),

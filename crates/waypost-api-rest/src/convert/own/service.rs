@@ -70,7 +70,7 @@ fn dns_from_wire(wire: &WireSettings) -> DnsSettings {
     }
 }
 
-fn dns_to_wire(dns: &DnsSettings) -> WireSettings {
+pub(super) fn dns_to_wire(dns: &DnsSettings) -> WireSettings {
     let records = dns.records.iter().map(|record| WireRecord {
         kind: match record.kind {
             DnsRecordKind::A => RecordType::A,

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::convert::own as convert;
 use crate::error::Refusal;
-use crate::explain::standing;
 use crate::handlers::poll::{Polled, digest_of};
 use crate::handlers::render;
 use crate::state::Rest;
@@ -39,17 +38,15 @@ pub(super) const SERVICE: Polled = Polled {
 pub(super) const INSTANCES: Polled = Polled {
     dialect: DIALECT,
     scope: |_, head| Ok(Scope::Service(service_key(head)?)),
-    digest: |_, head, view| {
-        let state = view.service(&service_key(head)?)?;
-        // Which tier is served decides who is shown as in rotation.
-        let tier = state
-            .rotation()
-            .tier()
-            .map_or("", waypost_core::Tier::as_str);
-        let instances = state.instances().iter();
-        Ok(digest_of(instances.map(|it| (tier, of_instance(it)))))
-    },
-    answer: instances,
+    digest: instances::digest_of_service,
+    answer: instances::of_service,
+};
+
+pub(super) const ACROSS: Polled = Polled {
+    dialect: DIALECT,
+    scope: instances::scope_across,
+    digest: instances::digest_across,
+    answer: instances::across,
 };
 
 pub(super) const INSTANCE: Polled = Polled {
@@ -64,13 +61,8 @@ fn one_instance(head: &RequestHead, view: &View) -> Result<u64, Refusal> {
     let id = InstanceId::new(param(head, "id"))?;
     let owner = owner(head)?;
     let found = view.instance(&key, &id, owner.as_ref())?;
-    let standing = standing(view.service(&key)?, found);
-    let place = (
-        standing.in_rotation,
-        standing.tier.as_str(),
-        standing.reason,
-    );
-    Ok(digest_of([(of_instance(found), place)].into_iter()))
+    let shown = view.service(&key)?.shown(found);
+    Ok(digest_of([(of_instance(found), shown.0)].into_iter()))
 }
 
 /// Everything shown of an instance but for its vitals changes with its revision.

@@ -2,13 +2,14 @@
 
 use http::StatusCode;
 use waypost_core::{
-    Command, ErrorKind, NamespaceChange, NamespaceKind, NamespaceName, NamespaceSpec, Outcome,
-    RegistryError, text,
+    Command, ErrorKind, Expected, Fact, NamespaceChange, NamespaceKind, NamespaceName,
+    NamespaceSpec, RegistryError, Scope, text,
 };
 use waypost_http::{Request, empty};
 
-use super::{DIALECT, TRIES_MAX, param, unshown};
+use super::{DIALECT, TRIES_MAX, param, unshown, written};
 use crate::body::read_json_or_empty;
+use crate::condition::{guarded, of_change, of_put, refusal, refusal_of_what_is};
 use crate::convert::own as convert;
 use crate::error::Answer;
 use crate::state::Rest;
@@ -24,18 +25,31 @@ pub(super) async fn put(rest: &Rest, request: &mut Request) -> Answer {
         soa_ttl: settings.soa_ttl_seconds,
         tags: None,
     };
-    let mut tries = 1;
+    let view = rest.registry.view(&access);
+    let epoch = view.position().epoch;
+    let expected = of_put(&request.head, &view)?;
+    let must_be_new = expected == Some(Expected::Absent);
+    let mut tries = if expected.is_some() { TRIES_MAX } else { 1 };
     let applied = loop {
         let view = rest.registry.view(&access);
-        let command = match view.namespace(&name) {
-            Ok(state) => {
-                refuse_other_kind(state.namespace().kind, kind)?;
-                Command::UpdateNamespace {
+        let is = view.namespace(&name).ok();
+        if let Some(state) = is.filter(|_| !must_be_new) {
+            refuse_other_kind(state.namespace().kind, kind)?;
+        }
+        let command = match expected {
+            None if is.is_none() => None,
+            Some(Expected::Absent) => None,
+            expected => {
+                let update = Command::UpdateNamespace {
                     name: name.clone(),
                     change: change.clone(),
-                }
+                };
+                let fact = expected.map(|expected| Fact::Namespace(name.clone(), expected));
+                Some(guarded(fact, update))
             }
-            Err(_) => Command::CreateNamespace(NamespaceSpec {
+        };
+        let command = command.unwrap_or_else(|| {
+            Command::CreateNamespace(NamespaceSpec {
                 name: name.clone(),
                 kind: kind.unwrap_or(if name.is_dns_name() {
                     NamespaceKind::PrivateDns
@@ -45,8 +59,8 @@ pub(super) async fn put(rest: &Rest, request: &mut Request) -> Answer {
                 id: None,
                 change: change.clone(),
                 request_id: None,
-            }),
-        };
+            })
+        });
         match rest.registry.apply(&access, command).await {
             // Somebody else made or removed it in between.
             Err(error)
@@ -55,22 +69,17 @@ pub(super) async fn put(rest: &Rest, request: &mut Request) -> Answer {
             {
                 tries += 1;
             }
-            done => break done?,
+            done => break done.map_err(|error| refusal(epoch, &error))?,
         }
     };
     let view = rest.registry.view(&access);
     let state = view.namespace(&name).map_err(|_| unshown(&name))?;
-    let status = match applied.outcome {
-        Outcome::Created => StatusCode::CREATED,
-        Outcome::Updated | Outcome::Unchanged | Outcome::Removed => StatusCode::OK,
-    };
-    Ok(super::super::answer(
-        status,
-        &convert::namespace_to_wire(&view, state),
-    ))
+    let document = convert::namespace_to_wire(&view, state);
+    let position = view.position_at(view.modified(&Scope::Namespace(name)));
+    Ok(written(position, applied.outcome, &document))
 }
 
-fn kind_of(word: NamespaceKindWord) -> NamespaceKind {
+pub(super) fn kind_of(word: NamespaceKindWord) -> NamespaceKind {
     match word {
         NamespaceKindWord::PrivateDns => NamespaceKind::PrivateDns,
         NamespaceKindWord::PublicDns => NamespaceKind::PublicDns,
@@ -78,7 +87,7 @@ fn kind_of(word: NamespaceKindWord) -> NamespaceKind {
     }
 }
 
-fn refuse_other_kind(
+pub(super) fn refuse_other_kind(
     is: NamespaceKind,
     wanted: Option<NamespaceKind>,
 ) -> Result<(), RegistryError> {
@@ -94,7 +103,11 @@ fn refuse_other_kind(
 pub(super) async fn delete(rest: &Rest, request: &mut Request) -> Answer {
     let access = rest.writer(&request.head, DIALECT)?;
     let name = NamespaceName::new(param(&request.head, "namespace"))?;
-    let command = Command::DeleteNamespace(name);
-    rest.registry.apply(&access, command).await?;
+    let view = rest.registry.view(&access);
+    let expected = of_change(&request.head, &view)?;
+    let fact = expected.map(|expected| Fact::Namespace(name.clone(), expected));
+    let command = guarded(fact, Command::DeleteNamespace(name));
+    let applied = rest.registry.apply(&access, command).await;
+    applied.map_err(|error| refusal_of_what_is(view.position().epoch, error))?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

@@ -23,6 +23,16 @@ pub(crate) struct ServicePage {
     pub(crate) next: Option<String>,
 }
 
+/// A page of the instances of all services.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InstanceList {
+    /// The instances by namespace, service, id and owner; perhaps none although there is a next page, when hardly any
+    /// are as asked for.
+    pub(crate) instances: Vec<Instance>,
+    /// What `after` is for the next page; null on the last one.
+    pub(crate) next: Option<String>,
+}
+
 /// A page of instances.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct InstancePage {
