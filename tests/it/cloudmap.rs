@@ -10,6 +10,7 @@ use crate::server::{Server, Setup, waypost};
 use crate::skips::{peer, skipped};
 
 mod agreement;
+mod endpoints;
 mod matrix;
 
 const FLOW: &str = include_str!("cloudmap/flow.py");

@@ -26,7 +26,8 @@ pub use metrics::CloudMapMetrics;
 pub use settings::{CloudMapConfig, DiscoverDefault, Validation};
 pub use state::CloudMapContext;
 
-/// Makes the routes of the API: `POST /` by `X-Amz-Target`, and the paths of Smithy RPC v2 CBOR.
+/// Makes the routes of the API: `POST /` by `X-Amz-Target`, and the paths of Smithy RPC v2 CBOR; behind
+/// [`CloudMapConfig::base_path`] the same.
 pub fn router(context: CloudMapContext) -> Router {
     wire::router(state::CloudMap::new(context))
 }

@@ -23,6 +23,23 @@ pub struct CloudMapConfig {
     /// A DNS name of this server, such as `servicediscovery.internal`. The DNS server answers for it, and for the name with
     /// `data-` before it, to which SDKs send discoveries.
     pub api_name: Option<String>,
+    /// A path under which the API is served as well, such as `/aws`: what stands behind host and port in the endpoint of
+    /// clients. It is signed, so that no proxy can take it off.
+    pub base_path: Option<String>,
+}
+
+impl CloudMapConfig {
+    /// Says whether the base path can stand before the paths of the API.
+    pub fn has_sound_base_path(&self) -> bool {
+        let is_segment = |segment: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+            !matches!(segment, "" | "." | "..") && segment.bytes().all(is_plain)
+        };
+        self.base_path.as_ref().is_none_or(|path| {
+            let segments = path.strip_prefix('/').map(|rest| rest.split('/'));
+            segments.is_some_and(|mut segments| segments.all(is_segment))
+        })
+    }
 }
 
 /// How inputs are judged.
@@ -58,6 +75,33 @@ impl Default for CloudMapConfig {
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             api_name: None,
+            base_path: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_path_has_plain_segments_and_no_slash_at_its_end() {
+        let is_sound = |path: &str| {
+            let base_path = Some(path.to_owned());
+            let config = CloudMapConfig {
+                base_path,
+                ..CloudMapConfig::default()
+            };
+            config.has_sound_base_path()
+        };
+        assert!(CloudMapConfig::default().has_sound_base_path());
+        for path in ["/aws", "/aws/cloud-map_1.0~"] {
+            assert!(is_sound(path), "{path}");
+        }
+        for path in [
+            "", "/", "aws", "/aws/", "//aws", "/a/../b", "/{aws}", "/a%20b", "/a b", "/a?b",
+        ] {
+            assert!(!is_sound(path), "{path}");
         }
     }
 }

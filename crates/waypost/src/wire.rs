@@ -256,6 +256,11 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
     {
         errors.push(loaded.error("cloudmap.api_name", "must be a DNS name"));
     }
+    if !config.cloudmap.has_sound_base_path() {
+        let rule =
+            "must be a path such as /aws, of letters, digits and -_.~, without a slash at its end";
+        errors.push(loaded.error("cloudmap.base_path", rule));
+    }
     if let Err(error) = config.dns.validate() {
         errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));
     }
