@@ -15,6 +15,7 @@ mod endpoints;
 mod matrix;
 mod signed;
 mod tampered;
+mod terraform;
 
 const FLOW: &str = include_str!("cloudmap/flow.py");
 const CBOR: &str = include_str!("cloudmap/cbor.py");
