@@ -143,6 +143,11 @@ pub(super) fn tampered(request: &Request) -> Vec<Tampered> {
         let middle = request.body.len() / 2;
         flip(&mut request.body, middle);
     });
+    copies.add("header that is not signed", INVALID, |request| {
+        request
+            .headers
+            .push(("x-amz-meta".to_owned(), b"1".to_vec()));
+    });
     for name in signed_headers(request) {
         add_signed_header(&mut copies, &name);
     }
@@ -175,9 +180,9 @@ fn add_signed_header(copies: &mut Copies<'_>, name: &str) {
     let of = (part.as_str(), name);
     match name {
         "x-amz-date" => {
-            // A second, and a day.
+            // A second, and a thousand years: every day is one in those, too.
             copies.add_header(of, INVALID, |value| flip(value, 14));
-            copies.add_header(("date", name), INVALID, |value| flip(value, 7));
+            copies.add_header(("date", name), INVALID, |value| flip(value, 0));
         }
         "x-amz-target" => copies.add_header(of, UNKNOWN_OPERATION, |value| flip_last(value)),
         "x-amz-security-token" => copies.add_header(of, UNRECOGNIZED, |value| flip_last(value)),
