@@ -10,8 +10,13 @@ use crate::server::{Server, Setup, waypost};
 use crate::skips::{peer, skipped};
 
 mod agreement;
+mod attacker;
+mod endpoints;
 mod limits;
 mod matrix;
+mod signed;
+mod tampered;
+mod terraform;
 
 const FLOW: &str = include_str!("cloudmap/flow.py");
 const CBOR: &str = include_str!("cloudmap/cbor.py");

@@ -22,6 +22,9 @@ const PYTHON_PACKAGES: [&str; 8] = [
     "uvicorn==0.54.*",
 ];
 
+/// What the benchmark of Cloud Map stands beside.
+const MOTO_PACKAGES: [&str; 1] = ["moto[server]==5.2.*"];
+
 /// What the tests' own JavaScript programs import.
 const JAVASCRIPT_PACKAGE: &str = "@aws-sdk/client-servicediscovery@3";
 
@@ -81,6 +84,17 @@ pub fn install(environment: &Environment, target: &Path) -> Vec<Peer> {
         });
     }
     peers
+}
+
+/// Installs moto's server, which only a benchmark asks for, in an environment of its own: its pins bind nobody else.
+///
+/// # Errors
+/// When pip cannot install it.
+pub(crate) fn moto_server(environment: &Environment, target: &Path) -> Result<PathBuf, Failure> {
+    let folder = target.join("peers");
+    fs::create_dir_all(&folder)?;
+    let venv = folder.join("moto");
+    python_packages(environment, &venv, &MOTO_PACKAGES, "moto_server")
 }
 
 /// Finds programs of Debian packages; what is missing is installed together, where that is possible.
@@ -219,30 +233,42 @@ fn javascript(environment: &Environment, folder: &Path) -> Result<PathBuf, Failu
     Ok(modules)
 }
 
-/// Makes the Python environment that holds every package and gives its interpreter.
+/// Makes the Python environment of the tests and gives its interpreter.
 fn python(environment: &Environment, folder: &Path) -> Result<PathBuf, Failure> {
     let venv = folder.join("venv");
+    let schemathesis = python_packages(environment, &venv, &PYTHON_PACKAGES, "schemathesis")?;
+    Ok(schemathesis.with_file_name("python"))
+}
+
+/// Makes a Python environment that holds packages and gives a program of theirs.
+fn python_packages(
+    environment: &Environment,
+    venv: &Path,
+    packages: &[&str],
+    program: &str,
+) -> Result<PathBuf, Failure> {
     let python = venv.join("bin/python");
+    let program = venv.join("bin").join(program);
     let stamp = venv.join("waypost-requirements");
-    let asked = PYTHON_PACKAGES.join("\n");
+    let asked = packages.join("\n");
     let as_asked = fs::read_to_string(&stamp).is_ok_and(|text| text == asked);
     if as_asked && runs(&python) {
-        return Ok(python);
+        return Ok(program);
     }
-    make_venv(environment, &venv)?;
+    make_venv(environment, venv)?;
     let mut install = Command::new(&python);
     install
         .args(["-m", "pip", "install", "--quiet"])
         .arg("--disable-pip-version-check")
-        .args(PYTHON_PACKAGES);
-    if !succeeds(&mut install)? || !runs(&venv.join("bin/schemathesis")) {
+        .args(packages);
+    if !succeeds(&mut install)? || !program.is_file() {
         return Err(Failure::new(format!(
             "pip cannot install {}",
-            PYTHON_PACKAGES.join(", ")
+            packages.join(", ")
         )));
     }
     fs::write(stamp, asked)?;
-    Ok(python)
+    Ok(program)
 }
 
 // Debian splits `venv` from Python, so that a Python alone may not be enough.

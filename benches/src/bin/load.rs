@@ -141,7 +141,10 @@ fn exchange(
     };
     stream.write_all(request)?;
     answer.clear();
-    let status = read_answer(stream, answer)?;
+    let (status, is_last) = read_answer(stream, answer)?;
+    if is_last {
+        *open = None;
+    }
     if (200..300).contains(&status) {
         return Ok(());
     }
@@ -157,15 +160,25 @@ fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Reads one answer to its end, which `Content-Length` tells, and gives its status.
-fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<u16> {
+/// What a head says.
+#[derive(Clone, Copy)]
+struct Head {
+    status: u16,
+    /// The length of the whole answer.
+    end: usize,
+    /// Whether the server closes the connection behind it.
+    is_last: bool,
+}
+
+/// Reads one answer to its end, which `Content-Length` tells; gives its status, and whether it is the connection's last.
+fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<(u16, bool)> {
     let mut part = [0; 64 * 1024];
-    let mut head: Option<(u16, usize)> = None;
+    let mut head: Option<Head> = None;
     loop {
-        if let Some((status, end)) = head
-            && answer.len() >= end
+        if let Some(head) = head
+            && answer.len() >= head.end
         {
-            return Ok(status);
+            return Ok((head.status, head.is_last));
         }
         let read = stream.read(&mut part)?;
         if read == 0 || answer.len() > ANSWER_BYTES_MAX {
@@ -178,8 +191,8 @@ fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<u16> 
     }
 }
 
-/// Gives the status and the length of the whole answer, once its head is complete.
-fn parse_head(answer: &[u8]) -> io::Result<Option<(u16, usize)>> {
+/// Reads the head, once it is complete.
+fn parse_head(answer: &[u8]) -> io::Result<Option<Head>> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };
@@ -190,14 +203,23 @@ fn parse_head(answer: &[u8]) -> io::Result<Option<(u16, usize)>> {
         .and_then(|line| line.split(' ').nth(1))
         .and_then(|status| status.parse().ok())
         .ok_or_else(|| io::Error::other("the answer has no status"))?;
-    let length = lines
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse::<usize>().ok());
+    let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
+    let header = |name: &str| {
+        let mut found = headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.trim())
+    };
+    let length = header("content-length").and_then(|value| value.parse::<usize>().ok());
     let has_no_body = matches!(status, 204 | 304);
-    match length {
-        Some(length) => Ok(Some((status, end + 4 + length))),
-        None if has_no_body => Ok(Some((status, end + 4))),
-        None => Err(io::Error::other("the answer has no Content-Length")),
-    }
+    let length = match length {
+        Some(length) => length,
+        None if has_no_body => 0,
+        None => return Err(io::Error::other("the answer has no Content-Length")),
+    };
+    Ok(Some(Head {
+        status,
+        end: end + 4 + length,
+        is_last: header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")),
+    }))
 }

@@ -32,8 +32,8 @@ pub use metrics::CloudMapMetrics;
 pub use settings::{CloudMapConfig, DiscoverDefault, InvalidSetting, Quotas, Rate, Validation};
 pub use state::CloudMapContext;
 
-/// Makes the routes of the API: `POST /` by `X-Amz-Target`, and the paths of Smithy RPC v2 CBOR; and what carries out
-/// custom health statuses that count later.
+/// Makes the routes of the API: `POST /` by `X-Amz-Target`, the paths of Smithy RPC v2 CBOR, and the
+/// same behind [`CloudMapConfig::base_path`]; and what carries out custom health statuses that count later.
 pub fn open(context: CloudMapContext) -> (Router, Delayed) {
     let cloud_map = Arc::new(state::CloudMap::new(context));
     (

@@ -331,14 +331,15 @@ fn probe_check(call: &Call<'_>, config: &Value) -> Result<Check, Fault> {
     })
 }
 
+/// AWS asks for no slash, and Terraform's own example has none: it gets one.
 fn path_of(path: &str) -> Result<waypost_core::Text, Fault> {
-    let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_path {
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Fault::invalid("ResourcePath must have no spaces."));
+    }
+    if path.starts_with('/') {
         return Ok(text(path));
     }
-    Err(Fault::invalid(
-        "ResourcePath must begin with / and have no spaces.",
-    ))
+    Ok(text(&format!("/{path}")))
 }
 
 /// Shows a service as GetService does.

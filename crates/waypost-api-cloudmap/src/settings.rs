@@ -36,6 +36,9 @@ pub struct CloudMapConfig {
     /// Requests per second by operation and account, such as `rates.DiscoverInstances = { per_second = 1000, burst = 2000 }`;
     /// an operation without one has no limit.
     pub rates: BTreeMap<String, Rate>,
+    /// A path under which the API is served as well, such as `/aws`: what stands behind host and port in the endpoint of
+    /// clients. It is signed, so that no proxy can take it off.
+    pub base_path: Option<String>,
 }
 
 /// Most things that may be made through this API. AWS's own: 50 namespaces, 1,000 instances of a service, 2,000 of a
@@ -105,7 +108,26 @@ impl CloudMapConfig {
                 rule: format!("must be 0 to {DELAY_SECONDS_MAX}"),
             });
         }
+        if !self.has_sound_base_path() {
+            return Err(InvalidSetting {
+                field: "base_path".to_owned(),
+                rule: "must be a path such as /aws, of letters, digits and -_.~, without a slash at its end"
+                    .to_owned(),
+            });
+        }
         Ok(())
+    }
+
+    /// Says whether the base path can stand before the paths of the API.
+    fn has_sound_base_path(&self) -> bool {
+        let is_segment = |segment: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+            !matches!(segment, "" | "." | "..") && segment.bytes().all(is_plain)
+        };
+        self.base_path.as_ref().is_none_or(|path| {
+            let segments = path.strip_prefix('/').map(|rest| rest.split('/'));
+            segments.is_some_and(|mut segments| segments.all(is_segment))
+        })
     }
 }
 
@@ -145,6 +167,33 @@ impl Default for CloudMapConfig {
             custom_health_delay_seconds: 0,
             quotas: Quotas::default(),
             rates: BTreeMap::new(),
+            base_path: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_path_has_plain_segments_and_no_slash_at_its_end() {
+        let is_sound = |path: &str| {
+            let base_path = Some(path.to_owned());
+            let config = CloudMapConfig {
+                base_path,
+                ..CloudMapConfig::default()
+            };
+            config.has_sound_base_path()
+        };
+        assert!(CloudMapConfig::default().has_sound_base_path());
+        for path in ["/aws", "/aws/cloud-map_1.0~"] {
+            assert!(is_sound(path), "{path}");
+        }
+        for path in [
+            "", "/", "aws", "/aws/", "//aws", "/a/../b", "/{aws}", "/a%20b", "/a b", "/a?b",
+        ] {
+            assert!(!is_sound(path), "{path}");
         }
     }
 }

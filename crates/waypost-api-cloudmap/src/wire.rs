@@ -42,16 +42,31 @@ impl Protocol {
 
 /// Makes the routes.
 pub(crate) fn router(cloud_map: &Arc<CloudMap>) -> Router {
-    let (json, cbor) = (Arc::clone(cloud_map), Arc::clone(cloud_map));
-    Router::new()
-        .post("/", move |request: Request| {
-            let cloud_map = Arc::clone(&json);
-            async move { serve(&cloud_map, request, Protocol::Json).await }
-        })
-        .post(CBOR_PATH, move |request: Request| {
-            let cloud_map = Arc::clone(&cbor);
-            async move { serve(&cloud_map, request, Protocol::Cbor).await }
-        })
+    let router = json_route(Router::new(), cloud_map, "/");
+    let router = cbor_route(router, cloud_map, CBOR_PATH);
+    let Some(base) = &cloud_map.config.base_path else {
+        return router;
+    };
+    // botocore sends to the path as it is written, the SDK for JavaScript puts a slash behind it.
+    let router = json_route(router, cloud_map, base);
+    let router = json_route(router, cloud_map, &format!("{base}/"));
+    cbor_route(router, cloud_map, &format!("{base}{CBOR_PATH}"))
+}
+
+fn json_route(router: Router, cloud_map: &Arc<CloudMap>, pattern: &str) -> Router {
+    let json = Arc::clone(cloud_map);
+    router.post(pattern, move |request: Request| {
+        let cloud_map = Arc::clone(&json);
+        async move { serve(&cloud_map, request, Protocol::Json).await }
+    })
+}
+
+fn cbor_route(router: Router, cloud_map: &Arc<CloudMap>, pattern: &str) -> Router {
+    let cbor = Arc::clone(cloud_map);
+    router.post(pattern, move |request: Request| {
+        let cloud_map = Arc::clone(&cbor);
+        async move { serve(&cloud_map, request, Protocol::Cbor).await }
+    })
 }
 
 async fn serve(cloud_map: &CloudMap, mut request: Request, protocol: Protocol) -> Response {

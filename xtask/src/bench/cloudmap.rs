@@ -38,6 +38,8 @@ sys.stdout.write("\r\n".join(head) + "\r\n\r\n" + body)
 struct Extent {
     rounds: usize,
     requests: usize,
+    /// Requests to moto, which takes its time.
+    moto_requests: usize,
     writing_seconds: f64,
 }
 
@@ -47,12 +49,14 @@ const WRITING_ROUNDS: usize = 3;
 const FULL: Extent = Extent {
     rounds: 5,
     requests: 50_000,
+    moto_requests: 2_000,
     writing_seconds: 1.0,
 };
 
 const QUICK: Extent = Extent {
     rounds: 2,
     requests: 5_000,
+    moto_requests: 300,
     writing_seconds: 0.5,
 };
 
@@ -79,20 +83,25 @@ pub(super) fn run(environment: &Environment, quick: bool) -> Result<(), Failure>
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
+    let moto = peers::moto_server(environment, &metadata.target_directory);
     let mut bench = Bench {
         programs: metadata.target_directory.join("release"),
         python: python.found.map_err(Failure::new)?,
         folder,
         extent: if quick { QUICK } else { FULL },
         figures: Vec::new(),
+        missing: Vec::new(),
     };
     let mut show = Command::new(bench.programs.join("waypost"));
     let config = output_of(show.args(["config", "show"]).current_dir(&bench.folder))?;
     let mut text = heading(environment, "AWS Cloud Map", &config)?;
-    bench.discoveries()?;
+    bench.discoveries(moto)?;
     bench.registrations()?;
     text.push('\n');
     text.push_str(&figure::table(&bench.figures));
+    for sentence in &bench.missing {
+        text.push_str(&format!("\n{sentence}\n"));
+    }
     println!("{text}");
     if !quick {
         let results = environment.root.join("benches/results");
@@ -109,6 +118,8 @@ struct Bench {
     folder: PathBuf,
     extent: Extent,
     figures: Vec<Figure>,
+    /// What could not be measured, and why.
+    missing: Vec<String>,
 }
 
 /// One run of a load against one server.
@@ -119,8 +130,8 @@ struct Round {
 }
 
 impl Bench {
-    /// The same service, found in both dialects, in turn.
-    fn discoveries(&mut self) -> Result<(), Failure> {
+    /// The same service, found in both dialects and in moto, in turn.
+    fn discoveries(&mut self, moto: Result<PathBuf, Failure>) -> Result<(), Failure> {
         let settings = self.folder.join("waypost.toml");
         let keys = format!(
             "[[access.aws_keys]]\nid = \"{KEY}\"\nsecret = \"{SECRET}\"\n\n[access]\npublic_reads = true\n"
@@ -136,16 +147,20 @@ impl Bench {
         let unsigned = self.signed(&open, "DiscoverInstances", body)?;
         let rest = "GET /v1/discover/bench HTTP/1.1\r\nHost: localhost\r\n\r\n";
         expect(&signed, rest.as_bytes(), "instance-5")?;
+        let moto = moto.and_then(|program| self.moto(&program, body));
         let (mut ours, mut without, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut motos = Vec::new();
+        let requests = self.extent.requests;
         for _ in 0..self.extent.rounds {
-            ours.push(self.round(&signed, &discover)?);
-            without.push(self.round(&open, &unsigned)?);
-            theirs.push(self.round(&signed, rest.as_bytes())?);
+            ours.push(self.round(&signed, &discover, requests)?);
+            without.push(self.round(&open, &unsigned, requests)?);
+            theirs.push(self.round(&signed, rest.as_bytes(), requests)?);
+            if let Ok((moto, discover)) = &moto {
+                motos.push(self.round(moto, discover, self.extent.moto_requests)?);
+            }
         }
         signed.stop()?;
         open.stop()?;
-        let cpu = |rounds: &[Round]| median(rounds.iter().map(|r| r.cpu_microseconds).collect());
-        let rate = |rounds: &[Round]| median(rounds.iter().map(|r| r.rate).collect());
         let note = format!(
             "REST discover: {:.0}/s; AWS's quota: 1,000/s, 2,000 in a burst",
             rate(&theirs)
@@ -173,7 +188,38 @@ impl Bench {
         let verification = cpu(&ours) - cpu(&without);
         let note = "signed on a server with a key, less signed on an open one; goal: at most 15";
         self.add("verification of a signature", verification, "us", note);
+        match moto {
+            Ok((moto, _)) => {
+                moto.stop()?;
+                self.add_moto(&motos, &ours);
+            }
+            Err(why) => self
+                .missing
+                .push(format!("moto's server was not measured: {why}")),
+        }
         Ok(())
+    }
+
+    /// Starts moto's server and gives it the same instances, with the request that finds them.
+    fn moto(&self, program: &Path, body: &str) -> Result<(Server, Vec<u8>), Failure> {
+        let mut command = Command::new(program);
+        command.args(["-H", "127.0.0.1", "-p", "0"]);
+        let log = self.folder.join("moto.log");
+        let moto = Server::start_other(command.current_dir(&self.folder), &log, "/moto-api/")?;
+        self.populate(&moto)?;
+        let discover = self.signed(&moto, "DiscoverInstances", body)?;
+        expect(&moto, &discover, "instance-5")?;
+        Ok((moto, discover))
+    }
+
+    fn add_moto(&mut self, motos: &[Round], ours: &[Round]) {
+        let note = "its server closes each connection; it verifies no signature";
+        let name = "moto's DiscoverInstances, 8 connections";
+        self.add(name, rate(motos), "1/s", note);
+        let name = "moto's DiscoverInstances, CPU per request";
+        self.add(name, cpu(motos), "us", "");
+        let name = "DiscoverInstances, signed, CPU against moto's";
+        self.add(name, cpu(ours) / cpu(motos), "x", "");
     }
 
     /// Durable registrations of 64 clients, each of another instance, in both dialects.
@@ -224,9 +270,9 @@ impl Bench {
         Ok(value_of(&figures, "request rate").unwrap_or_default())
     }
 
-    fn round(&self, server: &Server, request: &[u8]) -> Result<Round, Failure> {
+    fn round(&self, server: &Server, request: &[u8], requests: usize) -> Result<Round, Failure> {
         let before = server.cpu_seconds()?;
-        let requests = self.extent.requests.to_string();
+        let requests = requests.to_string();
         let figures = self.load(server, request, 8, &["--requests", &requests])?;
         let used = server.cpu_seconds()? - before;
         let answered = value_of(&figures, "requests").unwrap_or_default();
@@ -316,6 +362,14 @@ impl Bench {
         println!("{name}: {value:.3} {unit} ({note})");
         self.figures.push(Figure::new(name, value, unit, note));
     }
+}
+
+fn cpu(rounds: &[Round]) -> f64 {
+    median(rounds.iter().map(|round| round.cpu_microseconds).collect())
+}
+
+fn rate(rounds: &[Round]) -> f64 {
+    median(rounds.iter().map(|round| round.rate).collect())
 }
 
 /// Gives what stands between a word and the next quote.

@@ -31,8 +31,17 @@ pub(super) struct Answer {
 }
 
 impl Server {
-    /// Starts a server whose output goes to `log`, and waits until it answers HTTP.
+    /// Starts a Waypost whose output goes to `log`, and waits until it answers HTTP.
     pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self, Failure> {
+        Self::start_other(command, log, "/livez")
+    }
+
+    /// The same of any server that answers 200 to a GET of a path.
+    pub(super) fn start_other(
+        command: &mut Command,
+        log: &Path,
+        path: &str,
+    ) -> Result<Self, Failure> {
         let log_file = File::create(log)?;
         let child = command
             .stdin(Stdio::null())
@@ -53,14 +62,17 @@ impl Server {
             }
             for port in server.listening_ports()? {
                 server.address.set_port(port);
-                let probe = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
-                if server.ask(probe).is_ok_and(|answer| answer.status == 200) {
+                let probe = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                if server
+                    .ask(probe.as_bytes())
+                    .is_ok_and(|answer| answer.status == 200)
+                {
                     return Ok(server);
                 }
             }
             pause(Duration::from_millis(20));
         }
-        Err(Failure::new("a server does not answer /livez"))
+        Err(Failure::new(format!("a server does not answer {path}")))
     }
 
     /// Sends one request on a connection of its own.

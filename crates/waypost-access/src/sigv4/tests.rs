@@ -188,6 +188,90 @@ fn what_is_sent_beside_the_signature_must_be_signed() {
     assert_eq!(refused(&user_agent), "accepted");
 }
 
+/// Signs anew, and rightly, with a scope of one's own and every header that is there.
+fn signed_again(mut sent: Sent, day: &str, service: &str) -> Sent {
+    let mut claim = Claim::read(&sent.headers).unwrap();
+    sent.headers.remove("authorization");
+    claim.signed = sent.headers.keys().map(ToString::to_string).collect();
+    claim.signed.sort();
+    let request = SignedRequest {
+        method: &sent.method,
+        path: &sent.path,
+        query: &sent.query,
+        headers: &sent.headers,
+        body: &sent.body,
+    };
+    let canonical = claim.canonical(&request, &hex(&Sha256::digest(&sent.body)));
+    let (iso, region) = (to_iso(THEN), claim.region.as_str());
+    let scope = format!("{day}/{region}/{service}/{TERMINATOR}");
+    let canonical = hex(&Sha256::digest(canonical));
+    let secret = secret();
+    let owner = (claim.key_id.as_str(), secret.secret.expose());
+    let key = SigningKeys::default().of(owner, (day, region, service));
+    let to_sign = format!("{ALGORITHM}\n{iso}\n{scope}\n{canonical}");
+    let signature = hex(&sign(&key, to_sign.as_bytes()));
+    let authorization = format!(
+        "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
+        claim.key_id,
+        claim.signed.join(";")
+    );
+    sent.put("authorization", &authorization);
+    sent
+}
+
+#[test]
+fn a_signature_that_is_right_for_something_else_is_refused_with_its_reason() {
+    let outcome = |sent: Sent, day: &str, service: &str| {
+        let key = secret();
+        let outcome = signed_again(sent, day, service).check(SERVICE, Some(&key), THEN);
+        outcome.map_err(|error| (error.code(), error.to_string()))
+    };
+    assert_eq!(outcome(signed(), "20150830", SERVICE), Ok(()));
+    let refused = |outcome: Result<(), (&str, String)>, words: &str| {
+        let (code, said) = outcome.unwrap_err();
+        assert_eq!(code, "InvalidSignatureException");
+        assert!(said.contains(words), "{said}");
+    };
+    let words = "should be scoped to correct service: 'servicediscovery'";
+    refused(outcome(signed(), "20150830", "s3"), words);
+    let words = "'20150829' != '20150830', from '20150830T123600Z'";
+    refused(outcome(signed(), "20150829", SERVICE), words);
+    for content in ["UNSIGNED-PAYLOAD", &"0".repeat(64)] {
+        let mut sent = signed();
+        sent.put("x-amz-content-sha256", content);
+        let words = "is not the SHA-256 of the body";
+        refused(outcome(sent, "20150830", SERVICE), words);
+    }
+    let mut sent = signed();
+    let content = hex(&Sha256::digest(&sent.body));
+    sent.put("x-amz-content-sha256", &content);
+    assert_eq!(outcome(sent, "20150830", SERVICE), Ok(()));
+}
+
+#[test]
+fn temporary_credentials_need_their_session_token_and_others_none() {
+    let temporary = KeySecret {
+        session_token: Some(Secret::new("token")),
+        ..secret()
+    };
+    let outcome = |token: Option<&str>, key: &KeySecret| {
+        let mut sent = signed();
+        if let Some(token) = token {
+            sent.put("x-amz-security-token", token);
+        }
+        signed_again(sent, "20150830", SERVICE).check(SERVICE, Some(key), THEN)
+    };
+    assert_eq!(outcome(Some("token"), &temporary), Ok(()));
+    assert_eq!(outcome(None, &secret()), Ok(()));
+    for (token, key) in [
+        (Some("tokem"), &temporary),
+        (None, &temporary),
+        (Some("token"), &secret()),
+    ] {
+        assert_eq!(outcome(token, key), Err(SigV4Error::Unknown), "{token:?}");
+    }
+}
+
 #[test]
 fn fifteen_minutes_of_skew_are_allowed_in_both_directions() {
     let key = secret();
