@@ -161,7 +161,12 @@ impl Follower {
                     },
                     () = rest.registry.clock().sleep(KEEP_ALIVE) => {
                         self.check()?;
-                        put(frames, Bytes::from_static(b": keep-alive\n\n")).await?;
+                        view = rest.registry.view(&self.access);
+                        self.send(&view, cursor, frames).await?;
+                        // What happened elsewhere moves the id on, so that it does not grow too old to resume from.
+                        let id = format!("id: {}\n: keep-alive\n\n", view.position());
+                        put(frames, id.into()).await?;
+                        cursor = Ok(view.position().revision);
                         continue;
                     }
                     _ = credentials.changed() => {

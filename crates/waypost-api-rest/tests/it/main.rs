@@ -15,6 +15,7 @@ mod caching;
 mod conditional;
 mod explain;
 mod lists;
+mod live;
 mod own;
 mod prometheus;
 mod source_003;

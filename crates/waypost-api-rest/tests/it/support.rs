@@ -19,7 +19,7 @@ use waypost_core::{
 use waypost_http::{HttpMetrics, ListenerConfig, Server, Service};
 
 /// Longer than anything a test waits for; hitting it is a failure, not a wait.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// 2024-01-15T10:30:00Z.
 pub(crate) const START: u64 = 1_705_314_600_000;
 pub(crate) const TOKEN: &str = "7c1d8a4f-only-for-tests";
@@ -30,7 +30,7 @@ pub(crate) struct Running {
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Arc<ManualClock>,
     tasks: TaskTracker,
-    stopping: tokio::sync::watch::Sender<bool>,
+    pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     stop: Vec<oneshot::Sender<()>>,
 }
 
@@ -238,9 +238,19 @@ impl Running {
     pub(crate) async fn report(&self, service: &str, id: &str, state: CheckState, reason: &str) {
         let access = Access::internal("checker");
         let key = InstanceKey::new("svc.internal", service, id).unwrap();
-        let scope = Scope::Service(key.service.clone());
+        let scope = Scope::Service(key.service);
         let since = self.snapshots.latest().modified(&scope);
         let mut watch = self.registry.watch(&access, scope, since);
+        self.report_unseen(service, id, state, reason);
+        tokio::time::timeout(PATIENCE, watch.next())
+            .await
+            .expect("the report is published");
+    }
+
+    /// Says what the checker would.
+    pub(crate) fn report_unseen(&self, service: &str, id: &str, state: CheckState, reason: &str) {
+        let access = Access::internal("checker");
+        let key = InstanceKey::new("svc.internal", service, id).unwrap();
         let report = Report {
             key,
             registration: None,
@@ -251,9 +261,6 @@ impl Running {
             resolved: None,
         };
         assert!(self.registry.report(&access, report));
-        tokio::time::timeout(PATIENCE, watch.next())
-            .await
-            .expect("the report is published");
     }
 
     /// Records what a probe got, as the checker would.
