@@ -30,10 +30,10 @@ pub(crate) async fn read_patch(request: &mut Request) -> Result<Map<String, Valu
     if let Some(sent) = request.head.header(CONTENT_TYPE.as_str()) {
         let essence = sent.split(';').next().unwrap_or_default().trim();
         let known = ["application/merge-patch+json", "application/json"];
-        if !known
-            .iter()
-            .any(|known| essence.eq_ignore_ascii_case(known))
-        {
+        // What curl says of every body unless it is told.
+        let unsaid = "application/x-www-form-urlencoded";
+        let mut read = known.iter().chain([&unsaid]);
+        if !read.any(|known| essence.eq_ignore_ascii_case(known)) {
             return Err(Problem::unsupported(sent, &known.join(" or ")).into());
         }
     }

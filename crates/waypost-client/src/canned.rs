@@ -46,7 +46,7 @@ pub(crate) struct Seen {
     /// `METHOD /path?query`.
     pub(crate) call: String,
     pub(crate) authorization: Option<String>,
-    /// `name: value` of `If-Match` or `If-None-Match`.
+    /// `name: value` of `If-Match`, `If-None-Match` or `Last-Event-ID`.
     pub(crate) condition: Option<String>,
     /// `Null` when there was none.
     pub(crate) body: Value,
@@ -143,10 +143,12 @@ async fn respond(
         index: 0,
         call: format!("{} {}", head.method, head.uri),
         authorization: authorization.map(str::to_owned),
-        condition: ["if-match", "if-none-match"].iter().find_map(|name| {
-            let value = head.headers.get(*name)?.to_str().ok()?;
-            Some(format!("{name}: {value}"))
-        }),
+        condition: ["if-match", "if-none-match", "last-event-id"]
+            .iter()
+            .find_map(|name| {
+                let value = head.headers.get(*name)?.to_str().ok()?;
+                Some(format!("{name}: {value}"))
+            }),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     {

@@ -49,6 +49,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn transport(&self) -> &Arc<Transport> {
+        &self.transport
+    }
+
     /// Gives the namespace that service names are in.
     pub fn namespace(&self) -> &str {
         &self.namespace

@@ -3,7 +3,7 @@
 //! [`Client`] speaks the server's own JSON paths under `/v1/` and source 003's registration paths. It is
 //! cheap to clone, keeps connections open between calls, bounds every answer and every wait, and repeats
 //! a call whose connection failed. [`Client::keep_registered`] registers an instance and keeps its lease
-//! alive until it is closed.
+//! alive until it is closed. [`Client::follow`] keeps a local copy of services that stays usable while the server is away.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), waypost_client::ClientError> {
@@ -18,7 +18,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What is left out: TLS (an `https://` address is refused with a clear error) and watching.
+//! What is left out: TLS (an `https://` address is refused with a clear error).
 
 mod address;
 mod builder;
@@ -29,12 +29,14 @@ mod client;
 mod condition;
 mod error;
 mod filter;
+mod follow;
 mod path;
 mod registered;
 mod resource;
 mod retry;
 mod secret;
 mod transport;
+mod watch;
 pub mod wire;
 
 pub use builder::ClientBuilder;
@@ -42,13 +44,15 @@ pub use client::Client;
 pub use condition::Condition;
 pub use error::{ClientError, ErrorKind, FieldProblem, Problem};
 pub use filter::InstanceFilter;
+pub use follow::{Followed, Follower};
 pub use path::InstanceRef;
 pub use registered::{Registered, Standing};
 pub use resource::Resource;
 pub use secret::Secret;
+pub use watch::{Watch, WatchEvent, WatchScope};
 pub use wire::{
     BatchAnswer, Check, CheckKind, CheckReport, Discovery, DnsRecord, DnsServer, DnsSettings,
     Explanation, GrantLine, Health, Heartbeat, HeartbeatAnswer, Instance, IssuedToken, ItemResult,
     Mode, Namespace, NamespaceSettings, Port, Registration, ServerHealth, Service, ServiceSettings,
-    Tier, TokenList, TokenSettings,
+    ServiceUpdate, Tier, TokenList, TokenSettings,
 };

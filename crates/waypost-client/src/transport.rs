@@ -171,11 +171,50 @@ impl Transport {
         })
     }
 
+    /// Sends `call` once and gives the body of its answer while that still comes.
+    pub(crate) async fn open(&self, call: &Call) -> Result<Incoming, ClientError> {
+        let uri = self.settings.address.join(&call.path)?;
+        let failed = |failure| match failure {
+            Failure::NotSent(why) | Failure::Broken(why) => self.unreachable(&why),
+            Failure::Final(error) => error,
+        };
+        let opened = async {
+            let request = self.request(call, &uri).map_err(failed)?;
+            let response = self.http.request(request).await;
+            let response = response.map_err(|error| self.unreachable(&innermost(&error)))?;
+            let (head, body) = response.into_parts();
+            self.note_time(&head.headers);
+            if head.status.is_success() {
+                return Ok(body);
+            }
+            let answer = Answer {
+                status: head.status,
+                retry_after_seconds: header_number(&head.headers),
+                body: read(body).await.map_err(failed)?,
+                may_be_second: false,
+            };
+            let status = answer.status;
+            Err(answer
+                .success()
+                .err()
+                .unwrap_or_else(|| ClientError::failed(format!("the server answered {status}"))))
+        };
+        match tokio::time::timeout(self.settings.timeout, opened).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.timed_out(call)),
+        }
+    }
+
+    /// Says that a stream ended although nobody asked for that.
+    pub(crate) fn cut_off(&self, why: &(dyn Error + 'static)) -> ClientError {
+        self.unreachable(&innermost(why))
+    }
+
     fn request(&self, call: &Call, uri: &Uri) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(uri.clone())
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, "application/json, text/event-stream")
             .header(
                 USER_AGENT,
                 concat!("waypost-client/", env!("CARGO_PKG_VERSION")),

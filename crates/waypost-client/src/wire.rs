@@ -13,6 +13,7 @@ mod page;
 mod registration;
 mod service;
 mod token;
+mod update;
 mod word;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use service::{
     ServiceSettings,
 };
 pub use token::{GrantLine, IssuedToken, TokenList, TokenSettings};
+pub use update::ServiceUpdate;
 pub use word::{CheckKind, CheckState, Health, LeaseState, Mode, Tier};
 
 pub(crate) use batch::{BatchBody, HeartbeatItem, ItemName, RegisterItem};

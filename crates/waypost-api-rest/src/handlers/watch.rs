@@ -145,13 +145,19 @@ impl Follower {
         let rest = &self.rest;
         let (mut stopping, mut credentials) = (rest.live.stopping(), rest.live.credentials());
         put(frames, Bytes::from_static(PREFIX.as_bytes())).await?;
+        let mut is_first = true;
         let mut view = rest.registry.view(&self.access);
         let since = view.position().revision;
         let mut watch = rest
             .registry
             .watch_any(&self.access, self.scopes.clone(), since);
         loop {
-            self.send(&view, cursor, frames).await?;
+            let told = self.send(&view, cursor, frames).await?;
+            if is_first && !told {
+                // Whoever comes back hears that nothing happened.
+                self.synced(view.position(), frames).await?;
+            }
+            is_first = false;
             cursor = Ok(view.position().revision);
             loop {
                 tokio::select! {
@@ -186,8 +192,8 @@ impl Follower {
         access.map(drop).map_err(|_| Gone)
     }
 
-    /// Sends what changed after the cursor, or everything.
-    async fn send(&self, view: &View, cursor: Cursor, frames: &Frames) -> Result<(), Gone> {
+    /// Sends what changed after the cursor, or everything; gives whether there was something.
+    async fn send(&self, view: &View, cursor: Cursor, frames: &Frames) -> Result<bool, Gone> {
         let position = view.position();
         let changed = match cursor {
             Ok(since) => self.changed(view, since).ok_or("that was too long ago"),
@@ -195,7 +201,7 @@ impl Follower {
         };
         let (gone, services) = match changed {
             Ok(keys) if keys.is_empty() && cursor.is_ok_and(|since| since == position.revision) => {
-                return Ok(());
+                return Ok(false);
             }
             Ok(keys) => parted(view, keys),
             Err(reason) => {
@@ -207,7 +213,7 @@ impl Follower {
         };
         if gone.is_empty() && services.is_empty() && cursor.is_ok() {
             // Something that the reader may not see.
-            return Ok(());
+            return Ok(false);
         }
         for key in gone {
             let gone = ServiceGone {
@@ -219,6 +225,11 @@ impl Follower {
             self.rest.metrics.sent("gone");
         }
         self.send_services(view, services, frames).await?;
+        self.synced(position, frames).await?;
+        Ok(true)
+    }
+
+    async fn synced(&self, position: Position, frames: &Frames) -> Result<(), Gone> {
         put(frames, event("synced", Some(position), b"{}")).await?;
         self.rest.metrics.sent("synced");
         Ok(())

@@ -200,9 +200,10 @@ async fn a_reader_that_comes_back_gets_only_what_changed_meanwhile() {
     let header = format!("Last-Event-ID: {id}\r\n");
     let mut reader = Reader::open(&server, "/v1/watch", &header).await;
     assert_eq!(reader.told().await, ["gone old", "web a,b"]);
-    // The same by a parameter, and nothing at all when nothing happened.
+    // The same by a parameter, and nothing but that when nothing happened.
     let path = format!("/v1/watch?revision={}", reader.last_id);
     let mut reader = Reader::open(&server, &path, "").await;
+    assert_eq!(reader.told().await, Vec::<String>::new());
     server.register("api", "b").await;
     assert_eq!(reader.told().await, ["api a,b"]);
     server.stop().await;
@@ -474,7 +475,7 @@ impl Poll {
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         // Whatever happens to come before the server reads this is answered at once, which is right too.
-        tokio::spawn(async move {
+        server.tasks.spawn(async move {
             let mut bytes = Vec::new();
             let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
             read.expect("the poll ends").unwrap();

@@ -29,7 +29,7 @@ pub(crate) struct Running {
     pub(crate) registry: Registry,
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Arc<ManualClock>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
     stop: Vec<oneshot::Sender<()>>,
 }
