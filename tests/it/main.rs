@@ -41,6 +41,7 @@ mod dns_server;
 mod durability;
 mod fixture;
 mod kills;
+mod live;
 mod operations;
 mod peers;
 mod readme;

@@ -15,6 +15,8 @@ mod register_many;
 mod registration_file;
 mod resolve;
 mod token;
+mod top;
+mod watch;
 
 pub use completions::CompletionsArguments;
 pub use deregister::DeregisterArguments;
@@ -28,6 +30,8 @@ pub use list::ListArguments;
 pub use register::{CheckArgument, RegisterArguments};
 pub use resolve::{RecordType, ResolveArguments};
 pub use token::TokenArguments;
+pub use top::TopArguments;
+pub use watch::WatchArguments;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -44,6 +48,10 @@ pub enum ClientCommand {
     Ls(ListArguments),
     /// Show a service or an instance
     Get(GetArguments),
+    /// Show changes as they happen
+    Watch(WatchArguments),
+    /// Show the services that are worst off, live
+    Top(TopArguments),
     /// List the instances that may be sent traffic now
     Discover(DiscoverArguments),
     /// Register an instance, or many from a file

@@ -42,7 +42,7 @@ pub use command::{
     CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments,
     EnvArguments, EnvClients, ExplainArguments, ExportArguments, GetArguments, HeartbeatArguments,
     InstanceArguments, ListArguments, RecordType, RegisterArguments, ResolveArguments, Resolver,
-    TokenArguments,
+    TokenArguments, TopArguments, WatchArguments,
 };
 pub use credential::Credential;
 pub use exit::Exit;

@@ -68,6 +68,7 @@ pub async fn run(command: ClientCommand, session: Session<'_>) -> Exit {
         format: options.output,
         colors,
         quiet: options.quiet,
+        is_terminal: out_is_terminal,
     };
     match dispatch(command, options, &mut program, input, &mut screen).await {
         Ok(exit) => exit,
@@ -88,6 +89,8 @@ async fn dispatch(
     match command {
         ClientCommand::Ls(arguments) => arguments.run(options, screen).await,
         ClientCommand::Get(arguments) => arguments.run(options, screen).await,
+        ClientCommand::Watch(arguments) => arguments.run(options, screen).await,
+        ClientCommand::Top(arguments) => arguments.run(options, screen).await,
         ClientCommand::Discover(arguments) => arguments.run(options, screen).await,
         ClientCommand::Register(arguments) => arguments.run(options, input, screen).await,
         ClientCommand::Deregister(arguments) => arguments.run(options, screen).await,

@@ -16,6 +16,7 @@ pub(crate) struct Screen<'a> {
     pub(crate) format: OutputFormat,
     pub(crate) colors: bool,
     pub(crate) quiet: bool,
+    pub(crate) is_terminal: bool,
 }
 
 impl Screen<'_> {
@@ -52,6 +53,23 @@ impl Screen<'_> {
             }
         };
         self.data(&text)
+    }
+
+    /// Shows one of many objects that follow each other, on a line of its own unless it is laid out.
+    pub(crate) fn line_of<T: Serialize>(&mut self, object: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(object).map_err(cannot_write)?;
+        let text = match self.format {
+            OutputFormat::Json => pretty(&text),
+            OutputFormat::Jsonl | OutputFormat::Table => compact(&text),
+        };
+        self.data(&(text + "\n"))
+    }
+
+    /// Shows a text in place of the one before.
+    pub(crate) fn redraw(&mut self, text: &str) -> Result<(), Failure> {
+        // Home, then what each line leaves of the old one, then everything below.
+        let lines = text.replace('\n', "\x1b[K\n");
+        self.data(&format!("\x1b[H{lines}\x1b[J"))
     }
 
     /// Writes data to standard output. A reader that went away is content with what it has.

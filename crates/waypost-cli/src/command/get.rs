@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use waypost_client::wire::AsSent;
-use waypost_client::{Check, Instance, InstanceRef, Port, Resource, Service};
+use waypost_client::{
+    Check, Client, Instance, InstanceRef, Port, Resource, Service, WatchEvent, WatchScope,
+};
 
 use crate::age::Ages;
-use crate::failure::Failure;
+use crate::failure::{Failure, describe};
 use crate::screen::Screen;
 use crate::table::{Cell, Grid, Paint};
 use crate::text::{list, or_dash, visible};
@@ -23,6 +25,10 @@ pub struct GetArguments {
     /// Who keeps the instance registered, when more than one does
     #[arg(long, value_name = "OWNER")]
     pub owner: Option<String>,
+
+    /// Show it again whenever it changes
+    #[arg(long, short)]
+    pub watch: bool,
 }
 
 impl GetArguments {
@@ -32,25 +38,73 @@ impl GetArguments {
         screen: &mut Screen<'_>,
     ) -> Result<Exit, Failure> {
         let client = options.client()?;
+        if !self.watch {
+            self.show(&client, screen, None).await?;
+            return Ok(Exit::Ok);
+        }
+        let service = self.name.split('/').next().unwrap_or_default();
+        let mut watch = client.watch(&[WatchScope::Service(service.to_owned())])?;
+        let (mut shown, mut is_lost) = (None::<String>, false);
+        loop {
+            match watch.next().await? {
+                WatchEvent::Synced => match self.show(&client, screen, shown.as_deref()).await {
+                    Ok(text) => shown = Some(text),
+                    Err(failure) if failure.exit == Exit::NotFound => {
+                        if shown.as_deref() != Some("") {
+                            screen.note(&format!("{} is not there", visible(&self.name)));
+                        }
+                        shown = Some(String::new());
+                    }
+                    Err(failure) => return Err(failure),
+                },
+                WatchEvent::Lost(error) => {
+                    if !is_lost {
+                        let why = describe(&error);
+                        screen.note(&format!("the server is away, and is asked again: {why}"));
+                    }
+                    is_lost = true;
+                    continue;
+                }
+                _ => {}
+            }
+            is_lost = false;
+        }
+    }
+
+    /// Shows it, unless it says what was shown before; gives what it says.
+    async fn show(
+        &self,
+        client: &Client,
+        screen: &mut Screen<'_>,
+        before: Option<&str>,
+    ) -> Result<String, Failure> {
         if self.name.contains('/') {
             let named: InstanceRef = self.name.parse()?;
             let named = InstanceRef {
-                owner: self.owner,
+                owner: self.owner.clone(),
                 ..named
             };
             let sent: AsSent<Instance> = client.get(Resource::Instance(&named)).await?;
-            let ages = Ages::new(client.server_time());
-            screen.object(&sent, |colors| {
-                instance_details(&sent.value, ages).render(colors)
-            })?;
+            // What only grows older is no change.
+            let said = format!("{} {}", sent.value.revision, sent.value.reason);
+            if before != Some(said.as_str()) {
+                let ages = Ages::new(client.server_time());
+                screen.object(&sent, |colors| {
+                    instance_details(&sent.value, ages).render(colors)
+                })?;
+            }
+            Ok(said)
         } else {
             if self.owner.is_some() {
                 return Err(Failure::usage("--owner needs an instance: SERVICE/ID"));
             }
             let sent: AsSent<Service> = client.get(Resource::Service(&self.name)).await?;
-            screen.object(&sent, |colors| service_details(&sent.value).render(colors))?;
+            let said = sent.value.revision.clone();
+            if before != Some(said.as_str()) {
+                screen.object(&sent, |colors| service_details(&sent.value).render(colors))?;
+            }
+            Ok(said)
         }
-        Ok(Exit::Ok)
     }
 }
 

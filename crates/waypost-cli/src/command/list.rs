@@ -144,22 +144,27 @@ fn instance_table(instances: &[AsSent<Instance>], ages: Ages, colors: bool) -> S
         value: instance, ..
     } in instances
     {
-        let rotation = if instance.in_rotation {
-            ("in", Paint::Good)
-        } else {
-            ("out", Paint::Bad)
-        };
-        grid.row([
-            name_with_owner(instance).into(),
-            or_dash(instance.address().as_deref()).into(),
-            (&instance.health).into(),
-            (&instance.mode).into(),
-            Cell::painted(rotation.0, rotation.1),
-            ages.short(Some(&instance.since)).into(),
-            visible(&instance.reason).into(),
-        ]);
+        grid.row(instance_row(instance, ages));
     }
     grid.render(colors)
+}
+
+/// The columns that listings of instances have in common.
+pub(super) fn instance_row(instance: &Instance, ages: Ages) -> [Cell; 7] {
+    let rotation = if instance.in_rotation {
+        ("in", Paint::Good)
+    } else {
+        ("out", Paint::Bad)
+    };
+    [
+        name_with_owner(instance).into(),
+        or_dash(instance.address().as_deref()).into(),
+        (&instance.health).into(),
+        (&instance.mode).into(),
+        Cell::painted(rotation.0, rotation.1),
+        ages.short(Some(&instance.since)).into(),
+        visible(&instance.reason).into(),
+    ]
 }
 
 /// Two owners may register the same id, so an owner is shown when there is one.
