@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::mode::Note;
+
 /// The name of a field in an error.
 pub type Field = Cow<'static, str>;
 
@@ -41,6 +43,14 @@ pub enum RegistryError {
         what: String,
         /// What it conflicts with.
         why: String,
+    },
+    /// An operator keeps it from being registered for a while.
+    #[error("{what} is blocked until {}", told(.block))]
+    Blocked {
+        /// The instance.
+        what: String,
+        /// Who blocks it, why and until when.
+        block: Box<Note>,
     },
     /// A heartbeat or report of an earlier registration.
     #[error("{what} was registered again since: this belongs to an earlier registration")]
@@ -171,7 +181,9 @@ impl RegistryError {
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
-            Self::Conflict { .. } | Self::Replaced { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::Blocked { .. } | Self::Replaced { .. } => {
+                ErrorKind::Conflict
+            }
             Self::InUse { .. } => ErrorKind::InUse,
             Self::Denied { .. } => ErrorKind::Denied,
             Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
@@ -189,6 +201,7 @@ impl RegistryError {
             Self::NotFound { what }
             | Self::AlreadyExists { what }
             | Self::Conflict { what, .. }
+            | Self::Blocked { what, .. }
             | Self::Replaced { what }
             | Self::InUse { what, .. }
             | Self::Denied { what, .. }
@@ -198,6 +211,18 @@ impl RegistryError {
             }
         }
     }
+}
+
+/// Says until when, by whom and why.
+fn told(block: &Note) -> String {
+    let mut told = block.until.unwrap_or_default().in_utc();
+    if !block.author.is_empty() {
+        told.push_str(&format!(" by {}", block.author));
+    }
+    if !block.reason.is_empty() {
+        told.push_str(&format!(": {}", block.reason));
+    }
+    told
 }
 
 fn shorten(value: &str) -> String {

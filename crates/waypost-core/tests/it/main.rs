@@ -15,6 +15,7 @@ mod beats;
 mod groups;
 mod harness;
 mod model;
+mod operators;
 mod refusals;
 mod rules;
 mod simulation;
