@@ -136,6 +136,9 @@ impl World {
             since: Timestamp(1_000),
             until: None,
             weight,
+            weight_note: None,
+            health: None,
+            block: None,
             process: None,
             extra: waypost_core::Extra::default(),
         };

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 
 /// The format this version writes. Raised when an object gains a field; older versions keep what they do not know.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// An object as an engine keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

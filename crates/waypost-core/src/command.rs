@@ -7,7 +7,7 @@ use crate::attributes::Attributes;
 use crate::batch::{Author, Document};
 use crate::check::{Check, CheckState};
 use crate::id::{RegistrationId, Revision, Seed};
-use crate::mode::ModeSetting;
+use crate::mode::{ModeChange, ModeSetting, Note};
 use crate::name::{CheckId, DocumentKey, InstanceKey, NamespaceName, Owner, ServiceKey};
 use crate::namespace::NamespaceKind;
 use crate::registration::RegistrationSpec;
@@ -105,8 +105,33 @@ pub enum Command {
         /// Who keeps it; none means the empty owner, else the only one.
         owner: Option<Owner>,
     },
+    /// Removes an instance, and refuses to register it again until the note ends or an operator lifts it.
+    Block {
+        /// Its service.
+        service: ServiceKey,
+        /// Its id.
+        id: crate::name::InstanceId,
+        /// Who keeps it; none means the empty owner, else the only one.
+        owner: Option<Owner>,
+        /// Who blocks it, why and until when: it must have an end.
+        note: Note,
+    },
     /// Says what a check found.
     Report(Report),
+    /// Says what somebody reports of a check of the kind Reported. A report without a body, at once, without thresholds.
+    ReportNamed {
+        /// What is reported.
+        report: Report,
+        /// The check fails when nobody reports again within so many seconds.
+        for_seconds: Option<u32>,
+    },
+    /// Fails a check that nobody reported on in time: the timekeeper found it silent.
+    EndReport {
+        /// Which instance.
+        key: InstanceKey,
+        /// Which check.
+        check: CheckId,
+    },
     /// Starts a lease, or renews one that was suspect or over.
     RenewLease {
         /// Which instance.
@@ -135,14 +160,25 @@ pub enum Command {
         /// Which registration; another one refuses it.
         registration: RegistrationId,
     },
-    /// Sets the mode of an instance, or with `None` makes it plainly Active.
+    /// Sets the mode of an instance, whatever stood there before, or with `None` makes it plainly Active.
+    ///
+    /// A process speaks of the mode only, and never against an operator.
     SetMode {
         /// Which instance.
         key: InstanceKey,
         /// The mode.
         setting: Option<Arc<ModeSetting>>,
     },
-    /// Ends a mode whose time has come.
+    /// Changes parts of the mode of an instance that is there, as an operator.
+    ChangeMode {
+        /// Which instance.
+        key: InstanceKey,
+        /// What changes.
+        change: Box<ModeChange>,
+        /// Refused unless the mode was last written then; `Some(ZERO)` means that there must be none.
+        expected: Option<Revision>,
+    },
+    /// Ends what of a mode has come to its time.
     EndMode(InstanceKey),
     /// Removes an implied service that has been empty for long enough.
     CollectService(ServiceKey),

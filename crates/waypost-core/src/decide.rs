@@ -5,7 +5,9 @@
 mod amend;
 mod fact;
 mod instance;
+mod mode;
 mod namespace;
+mod report;
 mod service;
 
 use std::collections::HashSet;
@@ -124,15 +126,31 @@ fn decide_one(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Regis
         Command::Deregister { service, id, owner } => {
             instance::deregister(draft, service, id, owner.as_ref())
         }
-        Command::Report(report) => instance::report(draft, report),
+        Command::Block {
+            service,
+            id,
+            owner,
+            note,
+        } => mode::block(draft, service, id, owner.as_ref(), note),
+        Command::Report(report) => report::report(draft, report),
+        Command::ReportNamed {
+            report,
+            for_seconds,
+        } => report::report_named(draft, report, *for_seconds),
+        Command::EndReport { key, check } => report::end_report(draft, key, check),
         Command::RenewLease { key, registration } => instance::renew(draft, key, *registration),
         Command::EndLease { key, registration } => instance::end_lease(draft, key, *registration),
         Command::HoldLease { key, registration } => instance::hold_lease(draft, key, *registration),
         Command::RemoveExpired { key, registration } => {
             instance::remove_expired(draft, key, *registration)
         }
-        Command::SetMode { key, setting } => instance::set_mode(draft, key, setting.as_ref()),
-        Command::EndMode(key) => instance::end_mode(draft, key),
+        Command::SetMode { key, setting } => mode::set(draft, key, setting.as_ref()),
+        Command::ChangeMode {
+            key,
+            change,
+            expected,
+        } => mode::change(draft, key, change, *expected),
+        Command::EndMode(key) => mode::end(draft, key),
         Command::PutDocument { document, expected } => put_document(draft, document, *expected),
         Command::RemoveDocument(key) => remove_document(draft, key),
         Command::ExpireDocument(key) => expire_document(draft, key),
@@ -222,12 +240,14 @@ fn cause(command: &Command) -> &'static str {
         Command::Register { .. } => "register",
         Command::Amend { .. } => "amend",
         Command::Deregister { .. } => "deregister",
-        Command::Report(_) => "report",
+        Command::Block { .. } => "block",
+        Command::Report(_) | Command::ReportNamed { .. } => "report",
+        Command::EndReport { .. } => "report_ended",
         Command::RenewLease { .. } => "lease_renewed",
         Command::EndLease { .. } => "lease_ended",
         Command::HoldLease { .. } => "lease_held",
         Command::RemoveExpired { .. } => "expired",
-        Command::SetMode { .. } => "set_mode",
+        Command::SetMode { .. } | Command::ChangeMode { .. } => "set_mode",
         Command::EndMode(_) => "mode_ended",
         Command::CollectService(_) | Command::CollectNamespace(_) => "collected",
         Command::PutDocument { .. } => "put_document",

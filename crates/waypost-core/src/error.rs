@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::id::Revision;
+use crate::mode::Note;
 
 /// The name of a field in an error.
 pub type Field = Cow<'static, str>;
@@ -61,6 +62,14 @@ pub enum RegistryError {
         at: usize,
         /// Why it failed.
         error: Box<Self>,
+    },
+    /// An operator keeps it from being registered for a while.
+    #[error("{what} is blocked until {}", told(.block))]
+    Blocked {
+        /// The instance.
+        what: String,
+        /// Who blocks it, why and until when.
+        block: Box<Note>,
     },
     /// A heartbeat or report of an earlier registration.
     #[error("{what} was registered again since: this belongs to an earlier registration")]
@@ -200,9 +209,10 @@ impl RegistryError {
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
-            Self::Conflict { .. } | Self::Changed { .. } | Self::Replaced { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::Conflict { .. }
+            | Self::Blocked { .. }
+            | Self::Changed { .. }
+            | Self::Replaced { .. } => ErrorKind::Conflict,
             Self::Item { error, .. } => error.kind(),
             Self::InUse { .. } => ErrorKind::InUse,
             Self::Denied { .. } => ErrorKind::Denied,
@@ -222,6 +232,7 @@ impl RegistryError {
             | Self::AlreadyExists { what }
             | Self::Conflict { what, .. }
             | Self::Changed { what, .. }
+            | Self::Blocked { what, .. }
             | Self::Replaced { what }
             | Self::InUse { what, .. }
             | Self::Denied { what, .. }
@@ -232,6 +243,18 @@ impl RegistryError {
             }
         }
     }
+}
+
+/// Says until when, by whom and why.
+fn told(block: &Note) -> String {
+    let mut told = block.until.unwrap_or_default().in_utc();
+    if !block.author.is_empty() {
+        told.push_str(&format!(" by {}", block.author));
+    }
+    if !block.reason.is_empty() {
+        told.push_str(&format!(": {}", block.reason));
+    }
+    told
 }
 
 fn shorten(value: &str) -> String {

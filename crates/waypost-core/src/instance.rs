@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::id::{RegistrationId, Revision};
-use crate::mode::{Mode, ModeSetting};
+use crate::mode::{HealthOverride, Mode, ModeSetting};
 use crate::name::InstanceKey;
 use crate::registration::Registration;
-use crate::text::Text;
+use crate::text::{Text, text};
 use crate::time::Timestamp;
 use crate::verdict::{Health, LeaseState, Verdict};
 use crate::vitals::Vitals;
@@ -61,9 +61,30 @@ impl Instance {
         &self.verdict
     }
 
-    /// Returns the verdict in one word.
+    /// Returns the health in one word: the verdict's, unless an operator says otherwise.
     pub fn health(&self) -> Health {
-        self.verdict.health
+        self.health_override()
+            .map_or(self.verdict.health, |said| said.health)
+    }
+
+    /// Returns why that word, in one sentence without a full stop.
+    pub fn health_reason(&self) -> Text {
+        let Some(said) = self.health_override() else {
+            return Text::clone(&self.verdict.reason);
+        };
+        let mut reason = format!("{} says {}", said.note.author, said.health.as_str());
+        if !said.note.reason.is_empty() {
+            reason.push_str(&format!(": {}", said.note.reason));
+        }
+        text(&reason)
+    }
+
+    /// Returns the health that an operator says it has, where that counts: a lease that is over is no check's word, and
+    /// nothing is in its place.
+    pub fn health_override(&self) -> Option<&HealthOverride> {
+        let over = matches!(self.verdict.lease, LeaseState::Over { .. });
+        let said = self.mode.as_ref()?.health.as_deref();
+        said.filter(|_| !over)
     }
 
     /// Returns the mode with who set it and why, unless it is plainly Active.
@@ -110,7 +131,7 @@ impl Instance {
             return Tier::Out;
         }
         let verdict = &self.verdict;
-        match (verdict.health, verdict.lease) {
+        match (self.health(), verdict.lease) {
             (Health::Unhealthy, _) if verdict.ever_healthy => Tier::FailOpen,
             (Health::Unhealthy | Health::Unknown, _) => Tier::Out,
             (Health::Healthy | Health::Warning, LeaseState::Suspect { .. }) => Tier::Suspect,
@@ -120,21 +141,41 @@ impl Instance {
 
     pub(crate) fn with_verdict(&self, verdict: Verdict, revision: Revision, at: Timestamp) -> Self {
         let mut next = self.clone();
-        if verdict.health != self.verdict.health {
-            let edge = Edge {
-                at,
-                from: self.verdict.health,
-                to: verdict.health,
-                reason: Text::clone(&verdict.reason),
-            };
-            let kept = self.edges();
-            let skipped = (kept.len() + 1).saturating_sub(EDGES_MAX);
-            next.edges = Some(kept.iter().skip(skipped).cloned().chain([edge]).collect());
-        }
         next.verdict = verdict;
         next.judged = revision;
         next.modified = revision;
+        next.note_edge(self.health(), at);
         next
+    }
+
+    pub(crate) fn with_mode(
+        &self,
+        mode: Option<Arc<ModeSetting>>,
+        revision: Revision,
+        at: Timestamp,
+    ) -> Self {
+        let mut next = self.clone();
+        next.mode = mode;
+        next.modified = revision;
+        next.note_edge(self.health(), at);
+        next
+    }
+
+    fn note_edge(&mut self, from: Health, at: Timestamp) {
+        let to = self.health();
+        if from == to {
+            return;
+        }
+        let reason = self.health_reason();
+        let edge = Edge {
+            at,
+            from,
+            to,
+            reason,
+        };
+        let kept = self.edges();
+        let skipped = (kept.len() + 1).saturating_sub(EDGES_MAX);
+        self.edges = Some(kept.iter().skip(skipped).cloned().chain([edge]).collect());
     }
 }
 

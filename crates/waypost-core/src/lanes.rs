@@ -50,6 +50,7 @@ impl fmt::Debug for Queued {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Finding {
     Check(InstanceKey, CheckId),
+    Silence(InstanceKey, CheckId),
     Lease(InstanceKey),
     Mode(InstanceKey),
     Service(ServiceKey),

@@ -37,6 +37,7 @@ mod store;
 mod text;
 mod time;
 mod timekeeper;
+mod told;
 mod verdict;
 mod view;
 mod vitals;
@@ -76,7 +77,7 @@ pub use journal::{
 pub use lanes::Applied;
 pub use memory::MemoryStore;
 pub use metrics::Metrics;
-pub use mode::{Mode, ModeSetting};
+pub use mode::{HealthOverride, Mode, ModeChange, ModeSetting, Note};
 pub use name::{
     CHECK_BYTES_MAX, CheckId, CheckIdRef, DocumentKey, INSTANCE_BYTES_MAX, InstanceId,
     InstanceIdRef, InstanceKey, NAMESPACE_BYTES_MAX, NamespaceName, NamespaceRef, OWNER_BYTES_MAX,

@@ -26,6 +26,7 @@ use crate::snapshot::{Snapshot, resolve_owner};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::timekeeper::{Inbox, Timekeeper};
+use crate::told::{self, Told};
 use crate::verdict::LeaseState;
 use crate::view::View;
 use crate::watch::{Notifiers, Scope, Watch};
@@ -121,6 +122,7 @@ pub(crate) struct Shared {
     /// Woken whenever the outcome of an ending lease is known.
     pub(crate) endings: Notify,
     pub(crate) inbox: Inbox,
+    pub(crate) told: Told,
     pub(crate) index: Index,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) store: Arc<dyn Store>,
@@ -158,6 +160,7 @@ impl Registry {
             notifiers: Notifiers::default(),
             endings: Notify::new(),
             inbox: Inbox::default(),
+            told: Told::default(),
             index: Index::default(),
             journal: parts.journal,
             store: parts.store,
@@ -192,6 +195,9 @@ impl Registry {
     pub async fn apply(&self, access: &Access, command: Command) -> Result<Applied, RegistryError> {
         self.authorize(access, &command)
             .inspect_err(|_| self.shared.metrics.refused())?;
+        if let Command::ReportNamed { report, .. } = &command {
+            told::hear(self, &report.key, &report.check).await?;
+        }
         let renewals = renewals_of(&command);
         let applied = self.submit(access, command).await?;
         self.renew_unchanged(access, renewals, &applied).await?;
@@ -468,13 +474,22 @@ impl Registry {
                 access.require(Verb::Register, service)
             }
             Command::Amend { key, .. } => access.require(Verb::Register, &key.service),
-            Command::Report(report) => access.require(Verb::Register, &report.key.service),
+            // Who blocks an instance removes it and says, as an operator, that it must not come back.
+            Command::Block { service, .. } => {
+                access.require(Verb::Register, service)?;
+                access.require(Verb::Operate, service)
+            }
+            Command::Report(report) | Command::ReportNamed { report, .. } => {
+                access.require(Verb::Register, &report.key.service)
+            }
             // Whoever may register an instance may also take it out, for as long as its registration lasts.
             Command::SetMode {
                 key,
                 setting: Some(setting),
             } if setting.process.is_some() => access.require(Verb::Register, &key.service),
-            Command::SetMode { key, .. } => access.require(Verb::Operate, &key.service),
+            Command::SetMode { key, .. } | Command::ChangeMode { key, .. } => {
+                access.require(Verb::Operate, &key.service)
+            }
             Command::All(commands) => {
                 let mut all = commands.iter().enumerate();
                 all.try_for_each(|(at, command)| {
@@ -497,6 +512,7 @@ impl Registry {
             | Command::HoldLease { .. }
             | Command::RemoveExpired { .. }
             | Command::EndMode(_)
+            | Command::EndReport { .. }
             | Command::CollectService(_)
             | Command::CollectNamespace(_)
             | Command::ExpireDocument(_)

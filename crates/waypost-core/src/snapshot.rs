@@ -703,10 +703,7 @@ impl Snapshot {
         effects: &mut Effects,
     ) {
         self.change_instance(key, at, effects, |instance, revision| {
-            let mut next = instance.clone();
-            next.mode = setting.cloned();
-            next.modified = revision;
-            Some(next)
+            Some(instance.with_mode(setting.cloned(), revision, at))
         });
     }
 

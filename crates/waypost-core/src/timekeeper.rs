@@ -21,12 +21,13 @@ use crate::registry::Registry;
 use crate::snapshot::Snapshot;
 use crate::text::text;
 use crate::time::Monotonic;
+use crate::told::Look;
 use crate::verdict::effective_checks;
 use crate::vitals::{LeaseCell, Vitals};
 
 mod arming;
 
-use arming::{Beats, Task};
+use arming::{Beats, Task, Telling};
 pub(crate) use arming::{
     Inbox, arm_changed, arm_loaded, arm_new, arm_reloaded, arm_services, resolve,
 };
@@ -145,6 +146,7 @@ impl Timekeeper {
                 }
                 Task::Remove(vitals) => self.look_at_removal(&snapshot, &vitals),
                 Task::Beats(beats) => self.look_at_beats(now, &snapshot, *beats),
+                Task::Telling(telling) => self.look_at_telling(now, &snapshot, telling),
             }
         }
         self.end_leases(now, &snapshot, ending);
@@ -154,7 +156,7 @@ impl Timekeeper {
     fn admit(&mut self, due: Monotonic, task: Task) {
         match &task {
             Task::Lease(_) => self.leases += 1,
-            Task::Remove(_) => {}
+            Task::Remove(_) | Task::Telling(_) => {}
             Task::Beats(beats) => {
                 let of = (beats.vitals.registration(), beats.check.clone());
                 if !self.beats.insert(of) {
@@ -376,6 +378,42 @@ impl Timekeeper {
         );
     }
 
+    /// Fails a reported check that nobody reported on in time.
+    fn look_at_telling(&mut self, now: Monotonic, snapshot: &Snapshot, telling: Box<Telling>) {
+        let told = &self.registry.shared.told;
+        let (key, check) = &telling.of;
+        let seconds = snapshot
+            .instance(key)
+            .and_then(|instance| instance.verdict().check(check)?.for_seconds);
+        let Some(seconds) = seconds else {
+            told.forget(&telling.of, telling.task);
+            return;
+        };
+        let again = now.after(SWEEP_INTERVAL);
+        if self.ownership.owns(key).is_none() {
+            self.file(again, Task::Telling(telling));
+            return;
+        }
+        let within = Duration::from_secs(seconds.into());
+        let due = match told.look(&telling.of, telling.task, now, self.stalled_at, within) {
+            Look::NotMine => return,
+            Look::Later(due) => due,
+            Look::Silent => {
+                let finding = Finding::Silence(key.clone(), check.clone());
+                let command = Command::EndReport {
+                    key: key.clone(),
+                    check: check.clone(),
+                };
+                if !self.registry.find(&self.access, finding, command) {
+                    told.resolve(&telling.of);
+                }
+                // Until its end is published: a commit that failed is tried again.
+                now.after(MODES_INTERVAL)
+            }
+        };
+        self.file(due.max(again), Task::Telling(telling));
+    }
+
     fn report_beats(&self, instance: &Instance, check: &Check, state: CheckState, reason: &str) {
         let report = Report {
             key: instance.key().clone(),
@@ -394,7 +432,7 @@ impl Timekeeper {
             self.modes_due = now.after(MODES_INTERVAL);
             let wall = self.registry.shared.clock.wall();
             for (key, setting) in snapshot.modes() {
-                if setting.until.is_some_and(|until| until <= wall) {
+                if setting.ends_at().is_some_and(|end| end <= wall) {
                     let finding = Finding::Mode(key.clone());
                     self.registry
                         .find(&self.access, finding, Command::EndMode(key.clone()));

@@ -87,6 +87,9 @@ pub struct CheckVerdict {
     pub since: Timestamp,
     /// Why, in one sentence without a full stop.
     pub reason: Text,
+    /// It fails when nobody reports again within so many seconds; only for what somebody reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<u32>,
 }
 
 /// What is known of an instance's health. An instance without a stored verdict has the initial one.
@@ -175,16 +178,40 @@ impl Verdict {
         if self.check(id).is_some_and(|known| known.state == state) {
             return None;
         }
-        let mut next = self.clone();
         let said = CheckVerdict {
             id: id.clone(),
             state,
             since: at,
             reason: Text::clone(reason),
+            for_seconds: None,
         };
+        self.with_said(said, checks)
+    }
+
+    /// Returns the verdict after somebody reported, or `None` when the report is the same but for its time: a state
+    /// that holds has since when it does.
+    #[must_use]
+    pub fn with_said<'a>(
+        &self,
+        mut said: CheckVerdict,
+        checks: impl Iterator<Item = &'a Check> + Clone,
+    ) -> Option<Self> {
+        let at = said.since;
+        if let Some(known) = self
+            .check(&said.id)
+            .filter(|known| known.state == said.state)
+        {
+            said.since = known.since;
+            if *known == said {
+                return None;
+            }
+        }
+        let mut next = self.clone();
         let mut list = std::mem::take(&mut next.checks).into_vec();
         // Verdicts of checks that are configured no longer go with the first change after.
-        list.retain(|known| known.id != *id && checks.clone().any(|check| check.id == known.id));
+        list.retain(|known| {
+            known.id != said.id && checks.clone().any(|check| check.id == known.id)
+        });
         list.push(said);
         list.sort_by(|left, right| left.id.cmp(&right.id));
         next.checks = list.into_boxed_slice();

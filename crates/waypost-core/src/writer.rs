@@ -531,7 +531,7 @@ fn edge(batch: &Batch, change: &InstanceChange) -> Option<JournalRecord> {
         instance: after.key().clone(),
         from: before.health(),
         to: after.health(),
-        reason: after.verdict().reason.clone(),
+        reason: after.health_reason(),
         body: evidence.and_then(|evidence| evidence.body.clone()),
     })
 }

@@ -122,6 +122,9 @@ pub fn mode(service: &str, id: &str, mode: Mode) -> Object {
         since: Timestamp(2_000),
         until: Some(Timestamp(9_000)),
         weight: Some(7),
+        weight_note: None,
+        health: None,
+        block: None,
         process: None,
         extra: Extra::default(),
     };

@@ -81,7 +81,7 @@ fn put(
         draft.put(Object::Verdict(key.clone(), verdict));
     }
     if is_other {
-        instance::end_process_mode(draft, key, Some(before));
+        super::mode::end_process_mode(draft, before);
     }
 }
 

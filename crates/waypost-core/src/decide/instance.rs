@@ -1,21 +1,20 @@
-//! Decisions on instances: registering, leaving, reports, leases and modes.
+//! Decisions on instances: registering, leaving and leases.
 
 use std::sync::Arc;
 
-use crate::batch::{Evidence, Object};
+use crate::batch::Object;
 use crate::check::Check;
-use crate::command::{Outcome, Report, ServiceChange};
+use crate::command::{Outcome, ServiceChange};
 use crate::error::RegistryError;
 use crate::id::RegistrationId;
 use crate::instance::Instance;
-use crate::mode::{Mode, ModeSetting};
 use crate::name::{InstanceId, InstanceKey, ObjectKey, Owner, ServiceKey};
 use crate::registration::{LeaseStart, Registration, RegistrationSpec};
 use crate::service::Service;
 use crate::snapshot::resolve_owner;
 use crate::verdict::{LeaseState, Verdict, effective_checks};
 
-use super::{Draft, service};
+use super::{Draft, mode, service};
 
 pub(super) fn register(
     draft: &mut Draft<'_>,
@@ -32,6 +31,11 @@ pub(super) fn register(
         Some(before) => before.key().clone(),
         None => service.instance(owner.cloned().unwrap_or_default(), id.clone()),
     };
+    mode::refuse_blocked(draft, &key)?;
+    if owner.is_none() {
+        // Who says no owner means the instance's own registration, whoever else keeps one of that id.
+        mode::refuse_blocked(draft, &service.instance(Owner::SELF, id.clone()))?;
+    }
     let instances = state.as_ref().map_or(0, |state| state.instances().len());
     let most = draft.context().policy.instances_per_service_max;
     if before.is_none() && instances >= most {
@@ -100,7 +104,9 @@ fn put_registration(
             draft.put(Object::Verdict(key.clone(), verdict));
         }
     }
-    end_process_mode(draft, key, before);
+    if let Some(before) = before {
+        mode::end_process_mode(draft, before);
+    }
 }
 
 /// States that all parts of the instance are as this state shows them: what is decided of one depends on the others.
@@ -121,23 +127,6 @@ fn lease_after(before: LeaseState, spec: &RegistrationSpec) -> LeaseState {
     }
 }
 
-/// A mode that the process set for itself ends with its registration.
-pub(super) fn end_process_mode(
-    draft: &mut Draft<'_>,
-    key: &InstanceKey,
-    before: Option<&Arc<Instance>>,
-) {
-    let own = before.is_some_and(|before| {
-        let process = before.mode_setting().and_then(|setting| setting.process);
-        process.is_some_and(|process| process == before.registration_id())
-    });
-    if own {
-        let mode = ObjectKey::Mode(key.clone());
-        draft.require_unchanged(mode.clone());
-        draft.remove(mode);
-    }
-}
-
 pub(super) fn deregister(
     draft: &mut Draft<'_>,
     service: &ServiceKey,
@@ -150,10 +139,12 @@ pub(super) fn deregister(
         return Err(RegistryError::not_found(format!("instance {service}/{id}")));
     };
     drop_instance(draft, &found);
+    mode::end_process_mode(draft, &found);
     Ok(Outcome::Removed)
 }
 
-fn drop_instance(draft: &mut Draft<'_>, instance: &Arc<Instance>) {
+/// Removes everything of an instance but its mode.
+pub(super) fn drop_instance(draft: &mut Draft<'_>, instance: &Arc<Instance>) {
     let key = instance.key();
     let registration = ObjectKey::Registration(key.clone());
     state_facts(draft, key);
@@ -165,11 +156,10 @@ fn drop_instance(draft: &mut Draft<'_>, instance: &Arc<Instance>) {
         draft.remove(ObjectKey::Verdict(key.clone()));
     }
     draft.remove(registration);
-    end_process_mode(draft, key, Some(instance));
 }
 
 /// Finds the instance and the service that a sign of life or a report belongs to.
-fn current(
+pub(super) fn current(
     draft: &Draft<'_>,
     key: &InstanceKey,
     registration: Option<RegistrationId>,
@@ -186,53 +176,19 @@ fn current(
     Ok((Arc::clone(instance), Arc::clone(service)))
 }
 
-fn checks_of<'a>(
+pub(super) fn checks_of<'a>(
     service: &'a Service,
     instance: &'a Instance,
 ) -> impl Iterator<Item = &'a Check> + Clone {
     effective_checks(&service.checks, &instance.registration().spec.checks)
 }
 
-fn put_verdict(draft: &mut Draft<'_>, instance: &Instance, verdict: Verdict) {
+pub(super) fn put_verdict(draft: &mut Draft<'_>, instance: &Instance, verdict: Verdict) {
     let key = instance.key().clone();
     // The checks it was drawn from stand with the service.
     draft.require_unchanged(ObjectKey::Service(key.service.clone()));
     state_facts(draft, &key);
     draft.put(Object::Verdict(key, verdict));
-}
-
-pub(super) fn report(draft: &mut Draft<'_>, report: &Report) -> Result<Outcome, RegistryError> {
-    let (instance, service) = current(draft, &report.key, report.registration)?;
-    let mut checks = checks_of(&service, &instance);
-    if !checks.clone().any(|check| check.id == report.check) {
-        let what = format!("check {} of instance {}", report.check, report.key);
-        return Err(RegistryError::NotFound { what });
-    }
-    let at = draft.context().at;
-    let known = checks.find(|check| check.id == report.check);
-    let said = instance.verdict().check(&report.check).is_some();
-    // Saying for the first time what it was taken to say is still news: someone has looked.
-    let same = known.is_some_and(|check| instance.verdict().state_of(check) == report.state);
-    let verdict = instance.verdict();
-    let next = if same && said {
-        None
-    } else {
-        let checks = checks_of(&service, &instance);
-        verdict.with_check(&report.check, report.state, &report.reason, at, checks)
-    };
-    let moved = report
-        .resolved
-        .as_ref()
-        .and_then(|resolved| next.as_ref().unwrap_or(verdict).with_resolved(resolved));
-    let Some(next) = moved.or(next) else {
-        return Ok(Outcome::Unchanged);
-    };
-    put_verdict(draft, &instance, next);
-    draft.attach(Evidence {
-        instance: report.key.clone(),
-        body: report.body.clone(),
-    });
-    Ok(Outcome::Updated)
 }
 
 pub(super) fn renew(
@@ -304,98 +260,6 @@ pub(super) fn remove_expired(
         return Ok(Outcome::Unchanged);
     };
     drop_instance(draft, &instance);
+    mode::end_process_mode(draft, &instance);
     Ok(Outcome::Removed)
-}
-
-pub(super) fn set_mode(
-    draft: &mut Draft<'_>,
-    key: &InstanceKey,
-    setting: Option<&Arc<ModeSetting>>,
-) -> Result<Outcome, RegistryError> {
-    let known = draft.state().instance(key).is_some();
-    let old = draft
-        .state()
-        .mode(key)
-        .map(|(setting, _)| Arc::clone(setting));
-    if !known && old.is_none() {
-        return Err(RegistryError::not_found(format!("instance {key}")));
-    }
-    let Some(setting) = setting.map(|setting| effective_mode(draft, key, setting, old.as_deref()))
-    else {
-        return put_mode(draft, key, None, old.as_deref());
-    };
-    match setting? {
-        Wanted::AsItIs => Ok(Outcome::Unchanged),
-        Wanted::Mode(setting) => put_mode(draft, key, setting.as_ref(), old.as_deref()),
-    }
-}
-
-/// What a request for a mode comes to.
-enum Wanted {
-    AsItIs,
-    Mode(Option<Arc<ModeSetting>>),
-}
-
-/// A process speaks for its own registration only, and never against an operator.
-fn effective_mode(
-    draft: &Draft<'_>,
-    key: &InstanceKey,
-    setting: &Arc<ModeSetting>,
-    old: Option<&ModeSetting>,
-) -> Result<Wanted, RegistryError> {
-    setting.validate()?;
-    let Some(process) = setting.process else {
-        return Ok(Wanted::Mode(Some(Arc::clone(setting))));
-    };
-    let current = draft.state().instance(key);
-    if current.map(|instance| instance.registration_id()) != Some(process) {
-        return Err(RegistryError::Conflict {
-            what: format!("instance {key}"),
-            why: format!("{process} is not its registration any more"),
-        });
-    }
-    match old {
-        Some(old) if old.process.is_none() => Ok(Wanted::AsItIs),
-        _ if setting.mode == Mode::Active && setting.weight.is_none() => Ok(Wanted::Mode(None)),
-        _ => Ok(Wanted::Mode(Some(Arc::clone(setting)))),
-    }
-}
-
-fn put_mode(
-    draft: &mut Draft<'_>,
-    key: &InstanceKey,
-    setting: Option<&Arc<ModeSetting>>,
-    old: Option<&ModeSetting>,
-) -> Result<Outcome, RegistryError> {
-    let object = ObjectKey::Mode(key.clone());
-    match (setting, old) {
-        (None, None) => Ok(Outcome::Unchanged),
-        (Some(setting), Some(old)) if setting.says_the_same(old) => Ok(Outcome::Unchanged),
-        (setting, _) => {
-            state_facts(draft, key);
-            match setting {
-                Some(setting) => draft.put(Object::Mode(key.clone(), Arc::clone(setting))),
-                None => draft.remove(object),
-            }
-            Ok(Outcome::Updated)
-        }
-    }
-}
-
-pub(super) fn end_mode(draft: &mut Draft<'_>, key: &InstanceKey) -> Result<Outcome, RegistryError> {
-    let now = draft.context().at;
-    let Some((setting, _)) = draft.state().mode(key) else {
-        return Ok(Outcome::Unchanged);
-    };
-    if setting.until.is_none_or(|until| until > now) {
-        return Ok(Outcome::Unchanged);
-    }
-    let object = ObjectKey::Mode(key.clone());
-    let next = setting.at_end();
-    draft.require_unchanged(object.clone());
-    match next {
-        Some(next) => draft.put(Object::Mode(key.clone(), Arc::new(next))),
-        None => draft.remove(object),
-    }
-    Ok(Outcome::Updated)
 }

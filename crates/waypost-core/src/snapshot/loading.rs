@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::batch::Object;
 use crate::id::Revision;
 use crate::instance::Instance;
+use crate::mode::ModeSetting;
 use crate::name::{InstanceKey, NamespaceName, ServiceName};
 use crate::recent::Recent;
 use crate::store::Loaded;
@@ -35,6 +36,7 @@ impl Snapshot {
             match object {
                 // What is read is no change: it leaves no edge.
                 Object::Verdict(key, verdict) => snapshot.restore_verdict(&key, &verdict, at),
+                Object::Mode(key, setting) => snapshot.restore_mode(&key, &setting, at),
                 other => snapshot.put(&other, at, &mut effects),
             }
             effects.touched.clear();
@@ -56,6 +58,18 @@ impl Snapshot {
             let mut next = instance.clone();
             next.verdict = verdict.clone();
             next.judged = revision;
+            next.modified = revision;
+            Some(next)
+        });
+    }
+
+    fn restore_mode(&mut self, key: &InstanceKey, setting: &Arc<ModeSetting>, at: Timestamp) {
+        let kept = (Arc::clone(setting), self.revision);
+        self.modes.insert(key.clone(), kept);
+        let mut effects = Effects::default();
+        self.change_instance(key, at, &mut effects, |instance, revision| {
+            let mut next = instance.clone();
+            next.mode = Some(Arc::clone(setting));
             next.modified = revision;
             Some(next)
         });

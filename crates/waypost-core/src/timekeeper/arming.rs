@@ -13,6 +13,7 @@ use crate::registry::Shared;
 use crate::service::Service;
 use crate::snapshot::{InstanceChange, Snapshot};
 use crate::time::Monotonic;
+use crate::told::Of;
 use crate::verdict::{LeaseState, effective_checks};
 use crate::vitals::{LeaseCell, Vitals};
 use crate::writer::lease_of;
@@ -29,6 +30,15 @@ pub(super) enum Task {
     Remove(Arc<Vitals>),
     /// Heartbeats may have stopped.
     Beats(Box<Beats>),
+    /// Somebody may have stopped to report.
+    Telling(Box<Telling>),
+}
+
+/// A reported check that fails by silence, and which of its tasks this is.
+#[derive(Debug)]
+pub(super) struct Telling {
+    pub(super) of: Of,
+    pub(super) task: u64,
 }
 
 /// A heartbeat check of an instance, and since when this process listens.
@@ -112,6 +122,25 @@ fn arm_beats(shared: &Shared, service: &Service, instance: &Instance) {
     }
 }
 
+/// Begins to listen for reports that are to be repeated, where that is new.
+fn arm_telling(shared: &Shared, before: Option<&Arc<Instance>>, after: &Instance) {
+    for said in &after.verdict().checks {
+        let Some(seconds) = said.for_seconds else {
+            continue;
+        };
+        let known = before.and_then(|before| before.verdict().check(&said.id)?.for_seconds);
+        if known == Some(seconds) {
+            continue;
+        }
+        let now = shared.clock.monotonic();
+        let of = (after.key().clone(), said.id.clone());
+        let task = shared.told.arm(of.clone(), now);
+        let due = now.after(Duration::from_secs(seconds.into()));
+        let telling = Box::new(Telling { of, task });
+        shared.inbox.push(due, Task::Telling(telling));
+    }
+}
+
 fn remove_after(service: &Service) -> Duration {
     Duration::from_secs(service.remove_after_seconds.into())
 }
@@ -128,6 +157,7 @@ pub(crate) fn arm_loaded(shared: &Shared, service: &Service, instance: &Instance
         _ => remove_after(service),
     };
     arm(shared, service, instance, removal);
+    arm_telling(shared, None, instance);
 }
 
 /// A later change of the same group may have gone on from here: only what is shown at its end is armed.
@@ -170,6 +200,9 @@ pub(crate) fn arm_new(shared: &Shared, next: &Snapshot, change: &InstanceChange)
 
 /// Follows a change that was published: retires what is gone, moves the cell with the verdict.
 pub(crate) fn arm_changed(shared: &Shared, next: &Snapshot, change: &InstanceChange) {
+    if let Some(after) = &change.after {
+        arm_telling(shared, change.before.as_ref(), after);
+    }
     match (&change.before, &change.after) {
         (Some(before), None) => retire(shared, before),
         (Some(before), Some(after)) if !Arc::ptr_eq(before.vitals(), after.vitals()) => {
@@ -247,6 +280,10 @@ pub(crate) fn arm_reloaded(shared: &Shared, before: &Snapshot, next: &Snapshot) 
 
 /// Ends the waiting for an expiry whose outcome is known: a cell that still says Ending gets its lease back.
 pub(crate) fn resolve(shared: &Shared, command: &Command) {
+    if let Command::EndReport { key, check } = command {
+        shared.told.resolve(&(key.clone(), check.clone()));
+        shared.endings.notify_waiters();
+    }
     let Some((key, registration)) = lease_of(command) else {
         return;
     };

@@ -48,6 +48,9 @@ fn mode(id: &str, mode: Option<Mode>) -> Command {
             since: START,
             until: None,
             weight: None,
+            weight_note: None,
+            health: None,
+            block: None,
             process: None,
             extra: waypost_core::Extra::default(),
         })

@@ -165,6 +165,9 @@ fn a_drain_of_the_process_beside_its_removal_does_not_outlive_it() {
             since: START,
             until: None,
             weight: None,
+            weight_note: None,
+            health: None,
+            block: None,
             process: Some(harness.instance("a").unwrap().registration_id()),
             extra: waypost_core::Extra::default(),
         };

@@ -16,6 +16,7 @@ mod conditions;
 mod groups;
 mod harness;
 mod model;
+mod operators;
 mod refusals;
 mod rules;
 mod simulation;

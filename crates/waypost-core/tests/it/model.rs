@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use waypost_core::{
-    Check, CheckId, CheckKind, CheckState, Clock, Command, Epoch, Health, InstanceKey, LeaseState,
-    ManualClock, MemoryStore, Mode, ModeSetting, RegistrationId, RegistrationSpec, SWEEP_INTERVAL,
-    ServiceChange, ServiceKey, Tags, Tier, text,
+    Check, CheckId, CheckKind, CheckState, Clock, Command, Epoch, Health, HealthOverride,
+    InstanceKey, LeaseState, ManualClock, MemoryStore, Mode, ModeChange, ModeSetting, Note,
+    RegistrationId, RegistrationSpec, SWEEP_INTERVAL, ServiceChange, ServiceKey, Tags, Tier, text,
 };
 
 use crate::harness::{
@@ -43,6 +43,19 @@ enum Step {
         mode: u8,
         seconds: Option<u8>,
     },
+    Override {
+        who: usize,
+        weight: Option<Option<u8>>,
+        healthy: Option<Option<bool>>,
+        seconds: Option<u8>,
+    },
+    Block {
+        who: usize,
+        seconds: u8,
+    },
+    Clear {
+        who: usize,
+    },
     Pass {
         quarters: u8,
     },
@@ -58,8 +71,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => who.clone().prop_map(|who| Step::Deregister { who }),
         4 => (who.clone(), prop::bool::weighted(0.2)).prop_map(|(who, stale)| Step::Beat { who, stale }),
         3 => (who.clone(), 0u8..3).prop_map(|(who, state)| Step::Say { who, state }),
-        2 => (who, 0u8..3, prop::option::of(1u8..9))
+        2 => (who.clone(), 0u8..3, prop::option::of(1u8..9))
             .prop_map(|(who, mode, seconds)| Step::SetMode { who, mode, seconds }),
+        3 => (who.clone(), prop::option::of(prop::option::of(2u8..9)), prop::option::of(prop::option::of(any::<bool>())),
+                prop::option::of(1u8..9))
+            .prop_map(|(who, weight, healthy, seconds)| Step::Override { who, weight, healthy, seconds }),
+        1 => (who.clone(), 1u8..9).prop_map(|(who, seconds)| Step::Block { who, seconds }),
+        1 => who.prop_map(|who| Step::Clear { who }),
         6 => (1u8..24).prop_map(|quarters| Step::Pass { quarters }),
         1 => Just(Step::Restart),
     ];
@@ -99,12 +117,39 @@ impl Entry {
     }
 }
 
+/// What is set beside the registrations: each part with its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Set {
+    mode: Mode,
+    until: Option<u64>,
+    weight: Option<(u32, Option<u64>)>,
+    health: Option<(Health, Option<u64>)>,
+    blocked_until: Option<u64>,
+}
+
+impl Set {
+    fn end(&mut self, now: u64) {
+        let ends = |until: Option<u64>| until.is_some_and(|until| until <= now);
+        if ends(self.until) {
+            self.until = None;
+            self.mode = if self.mode == Mode::Draining {
+                Mode::Maintenance
+            } else {
+                Mode::Active
+            };
+        }
+        self.weight = self.weight.filter(|(_, until)| !ends(*until));
+        self.health = self.health.filter(|(_, until)| !ends(*until));
+        self.blocked_until = self.blocked_until.filter(|until| *until > now);
+    }
+}
+
 /// The model: plain maps and plain time.
 #[derive(Default)]
 struct Model {
     now: u64,
     entries: BTreeMap<usize, Entry>,
-    modes: BTreeMap<usize, (Mode, Option<u64>)>,
+    modes: BTreeMap<usize, Set>,
     /// Until when each end counts, for protection.
     ends: Vec<u64>,
     modes_due: u64,
@@ -188,19 +233,10 @@ impl Model {
         self.entries.retain(|_, entry| !gone(entry));
         if now >= self.modes_due {
             self.modes_due = now + 1_000;
-            let ended: Vec<usize> = self
-                .modes
-                .iter()
-                .filter(|(_, (_, until))| until.is_some_and(|until| until <= now))
-                .map(|(who, _)| *who)
-                .collect();
-            for who in ended {
-                if self.modes[&who].0 == Mode::Draining {
-                    self.modes.insert(who, (Mode::Maintenance, None));
-                } else {
-                    self.modes.remove(&who);
-                }
+            for set in self.modes.values_mut() {
+                set.end(now);
             }
+            self.modes.retain(|_, set| *set != Set::default());
         }
         self.sweeps += 1;
     }
@@ -223,16 +259,25 @@ impl Model {
         }
     }
 
+    fn set(&self, who: usize) -> Set {
+        self.modes.get(&who).cloned().unwrap_or_default()
+    }
+
+    /// What is shown: an operator's word, but against a lease that is over.
+    fn health(&self, who: usize) -> Health {
+        let entry = &self.entries[&who];
+        match (self.set(who).health, &entry.lease) {
+            (Some((health, _)), Lease::None | Lease::Running(_) | Lease::Suspect(_)) => health,
+            _ => entry.health(),
+        }
+    }
+
     fn tier(&self, who: usize) -> Tier {
         let entry = &self.entries[&who];
-        if self
-            .modes
-            .get(&who)
-            .is_some_and(|(mode, _)| *mode != Mode::Active)
-        {
+        if self.set(who).mode != Mode::Active {
             return Tier::Out;
         }
-        match (entry.health(), &entry.lease) {
+        match (self.health(who), &entry.lease) {
             (Health::Unhealthy, _) if entry.ever_healthy => Tier::FailOpen,
             (Health::Unhealthy | Health::Unknown, _) => Tier::Out,
             (_, Lease::Suspect(_)) => Tier::Suspect,
@@ -330,41 +375,29 @@ impl World {
                 port,
                 tag,
             } => {
-                if let Some(instance) = self.harness().instance(IDS[who]) {
-                    self.old.insert(who, instance.registration_id());
-                }
-                let command = register(IDS[who], shaped(lease, checked, port, tag));
-                self.harness().apply(command).await.unwrap();
-                self.model.register(who, (lease, checked, port, tag));
+                self.register(who, (lease, checked, port, tag)).await;
             }
             Step::Deregister { who } => {
                 let done = self.harness().apply(deregister(IDS[who])).await.is_ok();
                 assert_eq!(done, self.model.entries.remove(&who).is_some());
             }
             Step::Beat { who, stale } => self.beat(who, stale).await,
-            Step::Say { who, state } => {
-                let state = [
-                    CheckState::Passing,
-                    CheckState::Warning,
-                    CheckState::Failing,
-                ][usize::from(state)];
-                let done = self
-                    .harness()
-                    .apply(said(key(IDS[who]), state))
-                    .await
-                    .is_ok();
-                let entry = self
-                    .model
-                    .entries
-                    .get_mut(&who)
-                    .filter(|entry| entry.shape.1);
-                assert_eq!(done, entry.is_some());
-                if let Some(entry) = entry {
-                    entry.said = Some(state);
-                    entry.note_health();
-                }
-            }
+            Step::Say { who, state } => self.say(who, state).await,
             Step::SetMode { who, mode, seconds } => self.set_mode(who, mode, seconds).await,
+            Step::Override {
+                who,
+                weight,
+                healthy,
+                seconds,
+            } => self.override_parts(who, weight, healthy, seconds).await,
+            Step::Block { who, seconds } => self.block(who, seconds).await,
+            Step::Clear { who } => {
+                let known = self.model.entries.contains_key(&who);
+                let known = known || self.model.modes.contains_key(&who);
+                let change = ModeChange::to_plain(self.clock.wall());
+                assert_eq!(self.change(who, change).await, known);
+                self.model.modes.remove(&who);
+            }
             Step::Pass { quarters } => {
                 for _ in 0..quarters {
                     self.harness().pass(SWEEP_INTERVAL).await;
@@ -380,6 +413,42 @@ impl World {
                 self.harness = Some(harness);
                 self.model.restart();
             }
+        }
+    }
+
+    async fn register(&mut self, who: usize, shape: (Option<u8>, bool, u8, bool)) {
+        let (lease, checked, port, tag) = shape;
+        if let Some(instance) = self.harness().instance(IDS[who]) {
+            self.old.insert(who, instance.registration_id());
+        }
+        let command = register(IDS[who], shaped(lease, checked, port, tag));
+        let done = self.harness().apply(command).await.is_ok();
+        assert_eq!(done, self.model.set(who).blocked_until.is_none());
+        if done {
+            self.model.register(who, shape);
+        }
+    }
+
+    async fn say(&mut self, who: usize, state: u8) {
+        let state = [
+            CheckState::Passing,
+            CheckState::Warning,
+            CheckState::Failing,
+        ][usize::from(state)];
+        let done = self
+            .harness()
+            .apply(said(key(IDS[who]), state))
+            .await
+            .is_ok();
+        let entry = self
+            .model
+            .entries
+            .get_mut(&who)
+            .filter(|entry| entry.shape.1);
+        assert_eq!(done, entry.is_some());
+        if let Some(entry) = entry {
+            entry.said = Some(state);
+            entry.note_health();
         }
     }
 
@@ -414,6 +483,9 @@ impl World {
                 since: now,
                 until,
                 weight: None,
+                weight_note: None,
+                health: None,
+                block: None,
                 process: None,
                 extra: waypost_core::Extra::default(),
             })
@@ -428,8 +500,92 @@ impl World {
             self.model.modes.remove(&who);
         } else if known {
             let until = until.map(|until| until.0 - START.0);
-            self.model.modes.insert(who, (mode, until));
+            let set = Set {
+                mode,
+                until,
+                ..Set::default()
+            };
+            self.model.modes.insert(who, set);
         }
+    }
+
+    async fn override_parts(
+        &mut self,
+        who: usize,
+        weight: Option<Option<u8>>,
+        healthy: Option<Option<bool>>,
+        seconds: Option<u8>,
+    ) {
+        let note = self.note(seconds);
+        let until = note.until.map(|until| until.0 - START.0);
+        let word = |healthy| {
+            if healthy {
+                Health::Healthy
+            } else {
+                Health::Unhealthy
+            }
+        };
+        let change = ModeChange {
+            weight: weight.map(|weight| weight.map(|weight| (weight.into(), note.clone()))),
+            health: healthy.map(|healthy| {
+                healthy.map(|healthy| HealthOverride {
+                    health: word(healthy),
+                    note: note.clone(),
+                })
+            }),
+            ..ModeChange::default()
+        };
+        let known = self.model.entries.contains_key(&who);
+        assert_eq!(self.change(who, change).await, known);
+        if !known {
+            return;
+        }
+        let mut set = self.model.set(who);
+        if let Some(weight) = weight {
+            set.weight = weight.map(|weight| (weight.into(), until));
+        }
+        if let Some(healthy) = healthy {
+            set.health = healthy.map(|healthy| (word(healthy), until));
+        }
+        self.model.modes.insert(who, set);
+        self.model.modes.retain(|_, set| *set != Set::default());
+    }
+
+    async fn block(&mut self, who: usize, seconds: u8) {
+        let note = self.note(Some(seconds));
+        let mut set = self.model.set(who);
+        let known = self.model.entries.contains_key(&who) || set.blocked_until.is_some();
+        set.blocked_until = note.until.map(|until| until.0 - START.0);
+        let command = Command::Block {
+            service: service(),
+            id: key(IDS[who]).id,
+            owner: None,
+            note,
+        };
+        assert_eq!(self.harness().apply(command).await.is_ok(), known);
+        if known {
+            self.model.entries.remove(&who);
+            self.model.modes.insert(who, set);
+        }
+    }
+
+    fn note(&self, seconds: Option<u8>) -> Note {
+        let since = self.clock.wall();
+        Note {
+            reason: text("why"),
+            author: text("ann"),
+            since,
+            until: seconds.map(|seconds| since.after(Duration::from_secs(seconds.into()))),
+        }
+    }
+
+    async fn change(&mut self, who: usize, change: ModeChange) -> bool {
+        let command = Command::ChangeMode {
+            key: key(IDS[who]),
+            change: Box::new(change),
+            expected: None,
+        };
+        self.harness().apply(command).await.is_ok()
     }
 
     fn compare(&mut self) {
@@ -450,7 +606,9 @@ impl World {
         assert_eq!(shown, expected, "who is registered");
         for (who, entry) in &self.model.entries {
             let instance = state.instance(&key(IDS[*who])).unwrap();
-            assert_eq!(instance.health(), entry.health(), "health of {}", IDS[*who]);
+            let judged = instance.verdict().health;
+            assert_eq!(judged, entry.health(), "verdict on {}", IDS[*who]);
+            assert_eq!(instance.health(), self.model.health(*who));
             assert_eq!(instance.verdict().ever_healthy, entry.ever_healthy);
             let same = match (&entry.lease, instance.verdict().lease) {
                 (Lease::None, LeaseState::None) | (Lease::Running(_), LeaseState::Running) => true,
@@ -467,12 +625,12 @@ impl World {
                 entry.lease,
                 instance.verdict().lease
             );
-            let mode = self
-                .model
-                .modes
-                .get(who)
-                .map_or(Mode::Active, |(mode, _)| *mode);
-            assert_eq!(instance.mode(), mode);
+            let set = self.model.set(*who);
+            assert_eq!(instance.mode(), set.mode);
+            assert_eq!(
+                instance.weight(),
+                set.weight.map_or(1, |(weight, _)| weight)
+            );
             assert_eq!(instance.tier(), self.model.tier(*who));
         }
         assert_eq!(self.harness().rotation(), self.model.rotation());

@@ -32,6 +32,9 @@ fn setting(mode: Mode, until_seconds: Option<u64>) -> Option<Arc<ModeSetting>> {
         since: START,
         until: until_seconds.map(|count| START.after(seconds(count))),
         weight: None,
+        weight_note: None,
+        health: None,
+        block: None,
         process: None,
         extra: waypost_core::Extra::default(),
     }))

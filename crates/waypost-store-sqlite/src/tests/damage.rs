@@ -42,7 +42,7 @@ fn a_flipped_bit_in_any_column_is_noticed_and_named() {
         "key = 'svc.internal web c '",
         "kind = 'verdict'",
         "rev = 0",
-        "format = 2",
+        "format = format + 1",
         "crc = crc + 1",
         "crc = 'many'",
     ];
@@ -296,17 +296,18 @@ fn members_of_a_newer_writer_survive_a_rewrite() {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .unwrap();
-    // As a writer of format 2 would: one member more in the object itself, which is the last member of the row.
+    // As a writer of the next format would: one member more in the object itself, which is the last member of the row.
     let body = String::from_utf8(body).unwrap();
     let newer = format!(
         "{},\"confidence\":{{\"percent\":[ 99 ]}}}}}}",
         body.strip_suffix("}}").unwrap()
     );
-    let crc = checksum::of_row(id, b"verdict", key.as_bytes(), 1, 2, newer.as_bytes());
+    let next = i64::from(waypost_core::FORMAT) + 1;
+    let crc = checksum::of_row(id, b"verdict", key.as_bytes(), 1, next, newer.as_bytes());
     connection
         .execute(
-            "UPDATE object SET format = 2, body = ?2, crc = ?3 WHERE id = ?1",
-            (id, newer.as_bytes(), crc),
+            "UPDATE object SET format = ?4, body = ?2, crc = ?3 WHERE id = ?1",
+            (id, newer.as_bytes(), crc, next),
         )
         .unwrap();
     drop(connection);
@@ -328,7 +329,7 @@ fn members_of_a_newer_writer_survive_a_rewrite() {
             .unwrap()
     });
     let body = String::from_utf8(body).unwrap();
-    assert_eq!(format, 2);
+    assert_eq!(format, next);
     assert!(
         body.contains(r#""confidence":{"percent":[ 99 ]}"#),
         "{body}"

@@ -233,6 +233,9 @@ impl Pick {
             since: Timestamp(1_000),
             until: None,
             weight: self.bit(0).then(|| u32::from(self.d % 3)),
+            weight_note: None,
+            health: None,
+            block: None,
             process: None,
             extra: Extra::default(),
         };

@@ -41,6 +41,9 @@ pub(super) async fn put(rest: &Rest, request: &mut Request) -> Answer {
         since: rest.registry.clock().wall(),
         until: None,
         weight: None,
+        weight_note: None,
+        health: None,
+        block: None,
         process,
         extra: Extra::default(),
     };
