@@ -90,6 +90,10 @@ impl Fault {
             About::Service => "ServiceNotFound",
             About::Instance => "InstanceNotFound",
         };
+        if let RegistryError::Blocked { .. } = error {
+            // An operator keeps the id: AWS has no word for that, and the next closest says who has it.
+            return Self::in_use(message);
+        }
         match error.kind() {
             ErrorKind::NotFound => Self::missing(not_found, message),
             ErrorKind::AlreadyExists if about == About::Namespace => {

@@ -1,5 +1,6 @@
 //! Errors as this protocol shows them: RFC 9457 problem documents with source 003's `success` and `message`.
 
+use crate::time::Rfc3339;
 use http::header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -85,6 +86,13 @@ pub(crate) struct Problem {
     /// Where what is there was last changed, `epoch.revision`, when it is not as the request expects.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
+    /// Why an operator keeps it from being registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Rfc3339>,
 }
 
 impl Problem {
@@ -102,6 +110,8 @@ impl Problem {
             rule: None,
             item: None,
             revision: None,
+            reason: None,
+            until: None,
         }
     }
 
@@ -223,6 +233,11 @@ impl From<&RegistryError> for Problem {
             RegistryError::TooLarge { field, rule } => {
                 problem.field = Some(field.clone().into_owned());
                 problem.rule = Some(rule.clone());
+            }
+            RegistryError::Blocked { block, .. } => {
+                problem.code = "blocked";
+                problem.reason = Some(block.reason.to_string());
+                problem.until = block.until.map(Rfc3339);
             }
             _ => {}
         }

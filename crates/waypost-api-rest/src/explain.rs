@@ -4,16 +4,18 @@
 
 use waypost_core::Tier as CoreTier;
 use waypost_core::{
-    Answer, Check, CheckKind, CheckState, Health, Instance, LeaseCell, LeaseStart, LeaseState,
-    Mode, ModeSetting, Monotonic, ProbeProtocol, ProbeSpec, ServiceState, Timestamp,
+    Answer, Check, CheckKind, CheckState, Dependency, Health, Instance, LeaseCell, LeaseStart,
+    LeaseState, Mode, ModeSetting, Monotonic, ProbeProtocol, ProbeSpec, ServiceState, Timestamp,
     effective_checks,
 };
 
+use crate::convert::own::overrides_to_wire;
 use crate::convert::service_discovery::is_untried;
 use crate::convert::sources::{authority, host, status};
 use crate::time::Rfc3339;
 use crate::wire::own::{
-    CheckReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport, Tier, Visibility,
+    CheckReport, DependencyReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport,
+    Tier, Visibility,
 };
 
 mod dns;
@@ -49,6 +51,13 @@ pub(crate) fn standing(state: &ServiceState, instance: &Instance) -> Standing {
         (_, LeaseState::Suspect { since }) if instance.tier() == CoreTier::Suspect => {
             (suspect_reason(instance, since, in_rotation), since)
         }
+        (Some(setting), _) if instance.health_override().is_some() => (
+            override_reason(state, instance, in_rotation),
+            setting
+                .health
+                .as_ref()
+                .map_or(verdict.since, |said| said.note.since),
+        ),
         _ => (health_reason(state, instance, in_rotation), verdict.since),
     };
     Standing {
@@ -144,6 +153,22 @@ fn health_reason(state: &ServiceState, instance: &Instance, in_rotation: bool) -
     reason
 }
 
+/// Says what an operator says of the health, and what the checks say all the same.
+fn override_reason(state: &ServiceState, instance: &Instance, in_rotation: bool) -> String {
+    let verdict = instance.verdict();
+    let mut reason = instance.health_reason().to_string();
+    if let Some(until) = instance.health_override().and_then(|said| said.note.until) {
+        reason.push_str(&format!(", until {}", Rfc3339(until)));
+    }
+    reason.push_str(&format!(
+        "; the checks say {}: {}",
+        verdict.health.as_str(),
+        verdict.reason
+    ));
+    reason.push_str(place(state, instance, in_rotation));
+    reason
+}
+
 /// Adds what happened so far to "has not passed yet".
 fn untried(state: &ServiceState, instance: &Instance) -> String {
     let registered = Rfc3339(instance.registration().judged_from);
@@ -216,7 +241,10 @@ pub(crate) fn explain(
         reason: standing.reason,
         since: Rfc3339(standing.since),
         health: instance.health().as_str(),
+        checked_health: instance.verdict().health.as_str(),
         mode: instance.mode().as_str(),
+        overrides: overrides_to_wire(instance.mode_setting()),
+        weight: instance.weight(),
         checks: checks(state, instance)
             .map(|check| check_report(instance, check, several))
             .collect(),
@@ -250,6 +278,10 @@ fn check_report(instance: &Instance, check: &Check, several: bool) -> CheckRepor
             said.map(|said| &*said.reason),
             failure.as_deref(),
         ),
+        for_seconds: said.and_then(|said| said.for_seconds),
+        dependencies: answer.as_ref().map_or_else(Vec::new, |answer| {
+            answer.dependencies.iter().map(dependency).collect()
+        }),
         last_probe: last_probe.map(Rfc3339),
         last_answer: answer.map(|answer| LastAnswer {
             at: Rfc3339(answer.at),
@@ -262,6 +294,14 @@ fn check_report(instance: &Instance, check: &Check, several: bool) -> CheckRepor
             status: failure.status,
             body: failure.body.as_ref().map(ToString::to_string),
         }),
+    }
+}
+
+fn dependency(dependency: &Dependency) -> DependencyReport {
+    DependencyReport {
+        name: dependency.name.to_string(),
+        state: dependency.state.as_str(),
+        detail: dependency.detail.as_ref().map(ToString::to_string),
     }
 }
 

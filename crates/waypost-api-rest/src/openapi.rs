@@ -213,6 +213,19 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
                 .maximum(Some(1_000)),
             "Most entries of the page",
         ),
+        "check" => (name_of(64).pattern(Some(id)), "Name of the check"),
+        "block_seconds" => (
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(1))
+                .maximum(Some(2_592_000)),
+            "Seconds for which nobody may register it again",
+        ),
+        "reason" => (text().max_length(Some(256)), "Why, with block_seconds"),
+        "author" => (
+            text().max_length(Some(64)).pattern(Some("^[!-~]*$")),
+            "Who, with block_seconds, where nobody has a credential",
+        ),
         "after" if path.ends_with("/instances") => (
             text()
                 .min_length(Some(1))
@@ -397,6 +410,9 @@ fn components() -> Components {
     add::<own::InstanceList>(&mut schemas);
     add::<own::NamespaceSettings>(&mut schemas);
     add::<own::ModeSettings>(&mut schemas);
+    add::<own::ModeReport>(&mut schemas);
+    add::<own::ReportBody>(&mut schemas);
+    add::<own::ReportAnswer>(&mut schemas);
     add::<own::DnsServer>(&mut schemas);
     add::<own::Token>(&mut schemas);
     add::<own::TokenList>(&mut schemas);

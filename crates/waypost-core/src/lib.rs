@@ -102,6 +102,6 @@ pub use time::{BoxFuture, Clock, ManualClock, Monotonic, SystemClock, Timestamp}
 pub use timekeeper::{SWEEP_INTERVAL, Timekeeper};
 pub use verdict::{CheckVerdict, Health, LeaseState, RESOLVED_MAX, Verdict, effective_checks};
 pub use view::View;
-pub use vitals::{Answer, LeaseCell, Vitals};
+pub use vitals::{Answer, Dependency, LeaseCell, Vitals};
 pub use watch::{Scope, Watch};
 pub use writer::Writer;

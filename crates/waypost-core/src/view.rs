@@ -7,7 +7,8 @@ use crate::batch::Document;
 use crate::error::RegistryError;
 use crate::id::{Position, Revision};
 use crate::instance::Instance;
-use crate::name::{DocumentKey, InstanceId, NamespaceName, Owner, ServiceKey};
+use crate::mode::ModeSetting;
+use crate::name::{DocumentKey, InstanceId, InstanceKey, NamespaceName, Owner, ServiceKey};
 use crate::snapshot::{Changed, NamespaceState, ServiceState, Snapshot, resolve_owner};
 use crate::watch::Scope;
 
@@ -116,6 +117,11 @@ impl View {
         let missing = || RegistryError::not_found(format!("instance {service}/{id}"));
         let state = self.service(service).map_err(|_| missing())?;
         resolve_owner(Some(state), service, id, owner)?.ok_or_else(missing)
+    }
+
+    /// Returns the mode set for an instance, whether it is registered or not, and when it was last written.
+    pub fn mode(&self, key: &InstanceKey) -> Option<(&Arc<ModeSetting>, Revision)> {
+        self.snapshot.mode(key).filter(|_| self.sees(&key.service))
     }
 
     /// Returns the namespace with that id (`ns-...`).

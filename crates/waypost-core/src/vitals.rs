@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use crate::check::CheckState;
 use crate::id::RegistrationId;
 use crate::name::InstanceKey;
 use crate::text::Text;
@@ -83,6 +84,19 @@ pub struct Answer {
     pub status: Option<u16>,
     /// The first 4 KiB of the body, if there was one.
     pub body: Option<Text>,
+    /// What the body says of what the instance itself depends on, by name.
+    pub dependencies: Box<[Dependency]>,
+}
+
+/// What an instance says of something that it depends on. It decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// Its name in the body.
+    pub name: Text,
+    /// What it says; Unknown where that cannot be told.
+    pub state: CheckState,
+    /// What else the body says of it, in one line.
+    pub detail: Option<Text>,
 }
 
 /// The signs of life of one registration.

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use waypost_core::{Text, text};
+use waypost_core::{Dependency, Text, text};
+
+mod dependencies;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ pub(crate) struct HealthBody {
     pub(crate) load: Option<f32>,
     /// The names of `custom_checks` that failed. They decide nothing: the instance itself says what it makes of them.
     failed: Vec<String>,
+    /// What it says of what the instance itself depends on.
+    pub(crate) dependencies: Vec<Dependency>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +53,12 @@ struct Wire {
     load_percentage: Value,
     #[serde(default)]
     custom_checks: Value,
+    #[serde(default)]
+    checks: Value,
+    #[serde(default)]
+    components: Value,
+    #[serde(default)]
+    dependencies: Value,
 }
 
 impl HealthBody {
@@ -65,11 +75,18 @@ impl HealthBody {
                 said: Said::Nothing,
                 load: None,
                 failed: Vec::new(),
+                dependencies: Vec::new(),
             },
             |wire| Self {
                 said: said(&wire.status),
                 load: ratio(&wire.load_percentage),
                 failed: failed_checks(&wire.custom_checks),
+                dependencies: dependencies::read([
+                    &wire.custom_checks,
+                    &wire.checks,
+                    &wire.components,
+                    &wire.dependencies,
+                ]),
             },
         )
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waypost_core::{BoxFuture, CheckState, ProbeProtocol, ProbeSpec, Text};
+use waypost_core::{BoxFuture, CheckState, Dependency, ProbeProtocol, ProbeSpec, Text};
 use waypost_dial::{DialError, Dialer, Pinned};
 
 mod http;
@@ -29,6 +29,8 @@ pub struct ProbeReport {
     pub body: Option<Text>,
     /// The load that the instance spoke of: a ratio, 0 to 1.
     pub load: Option<f32>,
+    /// What the body says of what the instance itself depends on.
+    pub dependencies: Box<[Dependency]>,
     /// Whether the address policy refused every address, so that nothing was asked.
     pub refused: bool,
     /// The addresses that the host name of the instance has, sorted, if it was looked up and has any.
@@ -44,6 +46,7 @@ impl ProbeReport {
             status: None,
             body: None,
             load: None,
+            dependencies: Box::default(),
             refused: false,
             resolved: None,
         }

@@ -136,6 +136,7 @@ impl World {
             reason: text(reason),
             status,
             body: body.map(text),
+            dependencies: Box::default(),
         };
         vitals.record_probe(answer, failed);
     }

@@ -8,7 +8,7 @@ use waypost_core::{
 };
 use waypost_http::{Request, Router};
 
-use super::own::{owner, service_asked};
+use super::own::{gone, owner, service_asked};
 use super::{answer, param, waiting};
 use crate::error::Answer;
 use crate::state::Rest;
@@ -31,7 +31,10 @@ async fn explain(rest: &Rest, request: &mut Request) -> Answer {
     let owner = owner(head)?;
     let key = {
         let view = rest.registry.view(&access);
-        view.instance(&service, &id, owner.as_ref())?.key().clone()
+        let named = service.instance(owner.clone().unwrap_or_default(), id.clone());
+        let found = view.instance(&service, &id, owner.as_ref());
+        let gone = |error| gone(rest, &access, &named, error, "there is nothing to explain");
+        found.map_err(gone)?.key().clone()
     };
     let history = history(rest, &access, &key).await;
     // Taken after the journal was read: what is told last is the latest state.

@@ -26,11 +26,14 @@ use crate::wire::own::{
 };
 
 mod batch;
+mod checks;
 mod instances;
 mod live;
 mod modes;
 mod namespaces;
 mod patch;
+
+pub(crate) use modes::gone;
 
 const DIALECT: Dialect = Dialect::Rest;
 /// How often creating a service or else updating it is tried, while others remove and create it.
@@ -42,6 +45,7 @@ const INSTANCES: &str = "/v1/namespaces/{namespace}/services/{service}/instances
 const INSTANCE: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}";
 const NAMESPACE: &str = "/v1/namespaces/{namespace}";
 const MODE: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/mode";
+const CHECK: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/checks/{check}";
 const HEARTBEAT: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat";
 
 pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
@@ -83,6 +87,8 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
         .patch(INSTANCE, waiting!(rest, patch::instance))
         .delete(INSTANCE, waiting!(rest, delete_instance))
         .post(HEARTBEAT, waiting!(rest, heartbeat))
+        .put(CHECK, waiting!(rest, checks::put))
+        .get_sync(MODE, at_once!(rest, modes::get))
         .put(MODE, waiting!(rest, modes::put))
         .delete(MODE, waiting!(rest, modes::delete))
         .get_either(
@@ -368,9 +374,13 @@ async fn delete_instance(rest: &Rest, request: &mut Request) -> Answer {
         owner: owner.clone(),
         expected,
     });
-    let command = guarded(fact, Command::Deregister { service, id, owner });
-    let applied = rest.registry.apply(&access, command).await;
-    applied.map_err(|error| refusal_of_what_is(view.position().epoch, error))?;
+    let key = service.instance(owner.clone().unwrap_or_default(), id.clone());
+    let command = modes::removal(rest, &access, &request.head, (service, id, owner))?;
+    let applied = rest.registry.apply(&access, guarded(fact, command)).await;
+    applied.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => gone(rest, &access, &key, error, "there is nothing to remove"),
+        _ => refusal_of_what_is(view.position().epoch, error),
+    })?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -32,7 +32,7 @@ const CHECK_FIELDS: [(&str, &[&str]); 5] = [
 ];
 
 /// Kinds that are shown and cannot be sent: no path takes their results.
-const SHOWN_ONLY: [&str; 2] = ["reported", "observed"];
+const SHOWN_ONLY: [&str; 1] = ["observed"];
 
 /// Adds the rules to a document.
 pub(super) fn refine(document: &mut Value) {
@@ -54,6 +54,7 @@ pub(super) fn refine(document: &mut Value) {
     add(schemas, "RegistrationPatch", apart_from_needed(&rules));
     add(schemas, "Registration", rules);
     add(schemas, "ServiceDiscoveryHeartbeat", heartbeat());
+    add(schemas, "ModeSettings", mode());
 }
 
 /// Lets a document that is shown have every kind of check.
@@ -121,6 +122,17 @@ fn registration() -> Value {
         {"not": given(&["address", "ipv6"])},
         {"not": given(&["address", "hostname"])},
         {"not": given(&["port", "ports"])}
+    ])
+}
+
+/// Something has to be said, an end has one form, and a process speaks of the mode alone.
+fn mode() -> Value {
+    let is_given = json!({"not": {"type": "null"}});
+    json!([
+        {"anyOf": [{"required": ["mode"]}, {"required": ["weight"]}, {"required": ["health"]}]},
+        {"not": {"required": ["until", "for_seconds"], "properties": {"until": is_given, "for_seconds": is_given}}},
+        {"if": {"required": ["registration_id"], "properties": {"registration_id": is_given}},
+         "then": {"required": ["mode"], "properties": {"weight": false, "health": false}}}
     ])
 }
 

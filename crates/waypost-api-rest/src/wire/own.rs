@@ -4,6 +4,7 @@ mod batch;
 mod check;
 mod explanation;
 mod instance;
+mod mode;
 mod namespace;
 mod page;
 mod service;
@@ -17,11 +18,15 @@ pub(crate) use batch::{
 };
 pub(crate) use check::{Check, CheckKindWord, Seconds};
 pub(crate) use explanation::{
-    CheckReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport, Visibility,
+    CheckReport, DependencyReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport,
+    Visibility,
 };
 pub(crate) use instance::{
-    HeartbeatAnswer, HeartbeatBody, Instance, ModeSettings, ModeWord, Port, PortSent, Registration,
-    Rotation,
+    HeartbeatAnswer, HeartbeatBody, Instance, Port, PortSent, Registration, Rotation,
+};
+pub(crate) use mode::{
+    HealthSaid, HealthWord, ModeReport, ModeSaid, ModeSettings, ModeWord, Overrides, ReportAnswer,
+    ReportBody, Said, StateWord, WeightSaid,
 };
 pub(crate) use namespace::{DnsServer, Namespace, NamespaceKindWord, NamespaceSettings};
 pub(crate) use page::{InstanceList, InstancePage, NamespacePage, ServicePage};

@@ -41,11 +41,13 @@ async fn an_explanation_has_every_piece_of_evidence() {
         "namespace": "svc.internal", "service": "web", "id": "web-1", "owner": "",
         "in_rotation": false, "tier": "fail_open",
         "reason": "check http failing: answered 503", "since": "2024-01-15T10:30:02Z",
-        "health": "Unhealthy", "mode": "Active",
+        "health": "Unhealthy", "checked_health": "Unhealthy", "mode": "Active", "weight": 1,
+        "overrides": {"mode": null, "weight": null, "health": null, "block": null},
         "checks": [{
             "id": "http", "kind": "http", "target": "http://10.0.0.7:8080/health", "state": "failing",
             "since": "2024-01-15T10:30:02Z", "reason": "answered 503",
-            "last_probe": "2024-01-15T10:30:02Z", "last_answer": answer, "last_failure": failure
+            "last_probe": "2024-01-15T10:30:02Z", "last_answer": answer, "last_failure": failure,
+            "for_seconds": null, "dependencies": []
         }],
         "lease": {
             "state": "running", "duration_seconds": 300, "last_heartbeat": "2024-01-15T10:30:00Z",

@@ -16,6 +16,7 @@ mod conditional;
 mod explain;
 mod lists;
 mod live;
+mod modes;
 mod own;
 mod prometheus;
 mod source_003;

@@ -275,6 +275,7 @@ impl Running {
             reason: text(&format!("answered {status}")),
             status: Some(status),
             body: Some(text(body)),
+            dependencies: Box::default(),
         };
         vitals.record_probe(answer, !(200..300).contains(&status));
         if let Some(load) = load {

@@ -106,6 +106,7 @@ fn record(instance: &Instance, check: &Check, report: &ProbeReport, now: Now) {
         reason: report.reason.clone(),
         status: report.status,
         body: report.body.clone(),
+        dependencies: report.dependencies.clone(),
     };
     let vitals = instance.vitals();
     vitals.record_probe(answer, report.state == CheckState::Failing);

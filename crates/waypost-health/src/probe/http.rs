@@ -78,6 +78,7 @@ fn judge(http: &HttpProbe, answer: &Answer) -> ProbeReport {
         status: Some(status),
         body: kept(&answer.body),
         load: body.load,
+        dependencies: body.dependencies.into(),
         refused: false,
         resolved: None,
     }

@@ -38,11 +38,13 @@ fn field(wire: &WireCheck, name: &str) -> String {
 /// Nobody could say what such a check finds, so that its instance would be out for good.
 fn refuse_unreportable(wire: &WireCheck) -> Result<(), RegistryError> {
     let word = match wire.kind {
-        CheckKindWord::Reported => "reported",
         CheckKindWord::Observed => "observed",
-        CheckKindWord::Http | CheckKindWord::Tcp | CheckKindWord::Heartbeat => return Ok(()),
+        CheckKindWord::Http
+        | CheckKindWord::Tcp
+        | CheckKindWord::Heartbeat
+        | CheckKindWord::Reported => return Ok(()),
     };
-    let rule = "cannot be reported over HTTP yet; use http, tcp or heartbeat";
+    let rule = "cannot be observed yet; use http, tcp, heartbeat or reported";
     Err(RegistryError::invalid(field(wire, "kind"), word, rule))
 }
 

@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for CheckKindWord {
             "reported" => Ok(Self::Reported),
             "observed" => Ok(Self::Observed),
             _ => Err(D::Error::custom(
-                "must be one of `http`, `tcp` or `heartbeat`",
+                "must be one of `http`, `tcp`, `heartbeat` or `reported`",
             )),
         }
     }

@@ -1,7 +1,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Tier;
+use super::{Overrides, Tier};
 use crate::time::Rfc3339;
 
 /// Every piece of evidence for why an instance is in rotation or out.
@@ -24,10 +24,16 @@ pub(crate) struct Explanation {
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) since: Rfc3339,
-    /// The verdict in one word.
+    /// The health in one word: an operator's where one said, else the verdict's.
     pub(crate) health: &'static str,
+    /// The verdict of checks and lease in one word, whatever an operator says.
+    pub(crate) checked_health: &'static str,
     /// What an operator or the process says.
     pub(crate) mode: &'static str,
+    /// Who said what of mode, weight and health, why and until when.
+    pub(crate) overrides: Overrides,
+    /// The weight that counts.
+    pub(crate) weight: u32,
     /// What each check says.
     pub(crate) checks: Vec<CheckReport>,
     /// Its lease, when it has one.
@@ -54,6 +60,8 @@ pub(crate) struct CheckReport {
     pub(crate) since: Rfc3339,
     /// Why.
     pub(crate) reason: String,
+    /// Seconds within which somebody has to report again, or it fails.
+    pub(crate) for_seconds: Option<u32>,
     /// When it last asked.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) last_probe: Option<Rfc3339>,
@@ -61,6 +69,19 @@ pub(crate) struct CheckReport {
     pub(crate) last_answer: Option<LastAnswer>,
     /// The latest failure that it saw.
     pub(crate) last_failure: Option<LastFailure>,
+    /// What the latest answer says of what the instance itself depends on.
+    pub(crate) dependencies: Vec<DependencyReport>,
+}
+
+/// What an instance says of something that it depends on.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct DependencyReport {
+    /// Its name in the body.
+    pub(crate) name: String,
+    /// `passing`, `warning`, `failing` or `unknown`.
+    pub(crate) state: &'static str,
+    /// What else the body says of it.
+    pub(crate) detail: Option<String>,
 }
 
 /// The latest answer to a check.

@@ -199,29 +199,3 @@ pub(crate) struct HeartbeatAnswer {
     /// Seconds until the lease is over unless the next heartbeat comes; null without a lease.
     pub(crate) deadline_seconds: Option<f64>,
 }
-
-/// Takes an instance out of rotation, or back in.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ModeSettings {
-    /// Whether it may be sent traffic.
-    pub(crate) mode: ModeWord,
-    /// Why, at most 1,024 bytes.
-    #[serde(default)]
-    #[schema(max_length = 256)]
-    pub(crate) reason: String,
-    /// The registration whose own process says so: the mode ends with it, and another one's is refused.
-    #[schema(min_length = 16, max_length = 16, pattern = "^[0-9a-f]{16}$")]
-    pub(crate) registration_id: Option<String>,
-}
-
-/// The modes of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-pub(crate) enum ModeWord {
-    /// It may be sent traffic, if it is well.
-    Active,
-    /// No new traffic; what runs may end.
-    Draining,
-    /// No traffic.
-    Maintenance,
-}
