@@ -43,6 +43,7 @@ mod fixture;
 mod kills;
 mod live;
 mod operations;
+mod operators;
 mod peers;
 mod readme;
 mod run;

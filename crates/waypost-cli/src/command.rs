@@ -10,10 +10,12 @@ mod export;
 mod get;
 mod heartbeat;
 mod list;
+mod mode;
 mod register;
 mod register_many;
 mod registration_file;
 mod resolve;
+mod settings;
 mod token;
 mod top;
 mod watch;
@@ -27,8 +29,13 @@ pub use export::{ExportArguments, Resolver};
 pub use get::GetArguments;
 pub use heartbeat::HeartbeatArguments;
 pub use list::ListArguments;
+pub use mode::{
+    HealthWord, ModeArguments, OverrideArguments, ReportArguments, ResumeArguments,
+    SayingArguments, StateWord, Taken,
+};
 pub use register::{CheckArgument, RegisterArguments};
 pub use resolve::{RecordType, ResolveArguments};
+pub use settings::{NamespaceArguments, ServiceArguments};
 pub use token::TokenArguments;
 pub use top::TopArguments;
 pub use watch::WatchArguments;
@@ -60,6 +67,9 @@ pub enum ClientCommand {
     Deregister(DeregisterArguments),
     /// Renew the lease of an instance
     Heartbeat(HeartbeatArguments),
+    /// What operators do.
+    #[command(flatten)]
+    Operator(OperatorCommand),
     /// Say why an instance is in rotation or out
     Explain(ExplainArguments),
     /// Ask the DNS server for a name, over the wire
@@ -74,6 +84,25 @@ pub enum ClientCommand {
     Completions(CompletionsArguments),
     /// Print the version
     Version,
+}
+
+/// What operators do to namespaces, services and instances, whatever their processes say.
+#[derive(Subcommand, Clone, Debug)]
+pub enum OperatorCommand {
+    /// Take an instance out of rotation so that it can end what it does
+    Drain(ModeArguments),
+    /// Take an instance out of rotation until it is resumed
+    Maintenance(ModeArguments),
+    /// Put an instance back into rotation
+    Resume(ResumeArguments),
+    /// Say the weight or the health of an instance, whatever was registered or checked
+    Override(OverrideArguments),
+    /// Report what a check says that is not asked by the server
+    Report(ReportArguments),
+    /// Create, change, list and remove namespaces
+    Namespace(NamespaceArguments),
+    /// Create, change, list and remove services
+    Service(ServiceArguments),
 }
 
 /// Names one instance.

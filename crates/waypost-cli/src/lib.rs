@@ -26,6 +26,7 @@
 mod age;
 mod command;
 mod credential;
+mod duration;
 mod exit;
 mod failure;
 mod layout;
@@ -40,9 +41,11 @@ mod tests;
 
 pub use command::{
     CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments,
-    EnvArguments, EnvClients, ExplainArguments, ExportArguments, GetArguments, HeartbeatArguments,
-    InstanceArguments, ListArguments, RecordType, RegisterArguments, ResolveArguments, Resolver,
-    TokenArguments, TopArguments, WatchArguments,
+    EnvArguments, EnvClients, ExplainArguments, ExportArguments, GetArguments, HealthWord,
+    HeartbeatArguments, InstanceArguments, ListArguments, ModeArguments, NamespaceArguments,
+    OverrideArguments, RecordType, RegisterArguments, ReportArguments, ResolveArguments, Resolver,
+    ResumeArguments, SayingArguments, ServiceArguments, StateWord, Taken, TokenArguments,
+    TopArguments, WatchArguments,
 };
 pub use credential::Credential;
 pub use exit::Exit;

@@ -2,7 +2,9 @@
 
 use std::io::{IsTerminal as _, Read, Write};
 
-use crate::command::ClientCommand;
+use waypost_client::Mode;
+
+use crate::command::{ClientCommand, OperatorCommand};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::{Exit, GlobalOptions};
@@ -102,5 +104,24 @@ async fn dispatch(
         ClientCommand::Env(arguments) => arguments.run(options, screen),
         ClientCommand::Completions(arguments) => arguments.run(program, screen),
         ClientCommand::Version => crate::command::version(screen),
+        ClientCommand::Operator(command) => operate(command, options, screen).await,
+    }
+}
+
+async fn operate(
+    command: OperatorCommand,
+    options: &GlobalOptions,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, Failure> {
+    match command {
+        OperatorCommand::Drain(arguments) => arguments.run(Mode::Draining, options, screen).await,
+        OperatorCommand::Maintenance(arguments) => {
+            arguments.run(Mode::Maintenance, options, screen).await
+        }
+        OperatorCommand::Resume(arguments) => arguments.run(options, screen).await,
+        OperatorCommand::Override(arguments) => arguments.run(options, screen).await,
+        OperatorCommand::Report(arguments) => arguments.run(options, screen).await,
+        OperatorCommand::Namespace(arguments) => arguments.run(options, screen).await,
+        OperatorCommand::Service(arguments) => arguments.run(options, screen).await,
     }
 }

@@ -21,6 +21,7 @@ use crate::{
 
 mod batch;
 mod changes;
+mod operators;
 #[cfg(test)]
 mod tests;
 

@@ -31,6 +31,8 @@ pub enum Resource<'a> {
     Heartbeat(&'a InstanceRef),
     /// The mode of an instance.
     Mode(&'a InstanceRef),
+    /// A check of an instance, by its name.
+    Check(&'a InstanceRef, &'a str),
     /// The rotation of a service.
     Discovery(&'a str),
     /// Why an instance is in rotation or out.
@@ -62,6 +64,10 @@ impl Resource<'_> {
             Self::Mode(instance) => {
                 let path = instances(namespace, instance)?.fixed("mode");
                 Ok(with_owner(path, instance))
+            }
+            Self::Check(instance, check) => {
+                let path = instances(namespace, instance)?.fixed("checks");
+                Ok(with_owner(path.name("check", check)?, instance))
             }
             Self::Discovery(service) => Ok(PathBuilder::new("/v1/discover")
                 .name("service", service)?

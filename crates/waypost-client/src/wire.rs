@@ -9,6 +9,7 @@ mod batch;
 mod discovery;
 mod explanation;
 mod instance;
+mod mode;
 mod page;
 mod registration;
 mod service;
@@ -22,8 +23,14 @@ mod tests;
 pub use as_sent::AsSent;
 pub use batch::{BatchAnswer, Heartbeat, ItemResult};
 pub use discovery::{Discovery, DiscoveryRegistration, ServerHealth, Success};
-pub use explanation::{CheckReport, Edge, Explanation, LastAnswer, LastFailure, Lease, Visibility};
+pub use explanation::{
+    CheckReport, DependencyReport, Edge, Explanation, LastAnswer, LastFailure, Lease, Visibility,
+};
 pub use instance::{HeartbeatAnswer, Instance};
+pub use mode::{
+    Block, CheckWord, CheckWordAnswer, HealthSaid, ModeChange, ModeReport, ModeSaid, Overrides,
+    Said, WeightSaid,
+};
 pub use registration::{Check, Port, Registration};
 pub use service::{
     DnsRecord, DnsServer, DnsSettings, InstanceCounts, Namespace, NamespaceSettings, Service,

@@ -5,6 +5,7 @@ use waypost_client::wire::{AsSent, Edge, Lease, LeaseState, Visibility};
 use waypost_client::{CheckReport, Explanation, Resource, Tier};
 
 use super::InstanceArguments;
+use super::mode::overrides;
 use crate::age::{Ages, latest_first, seconds};
 use crate::failure::Failure;
 use crate::screen::Screen;
@@ -90,7 +91,17 @@ fn summary(explanation: &Explanation, ages: Ages) -> Grid {
         grid.pair("owner", visible(&explanation.owner));
     }
     grid.pair("health", &explanation.health);
+    if let Some(checked) = explanation
+        .checked_health
+        .as_ref()
+        .filter(|checked| **checked != explanation.health)
+    {
+        grid.pair("checks say", checked);
+    }
     grid.pair("mode", &explanation.mode);
+    for (name, text) in overrides(&explanation.overrides) {
+        grid.pair(name, text);
+    }
     let tier = explanation.tier.as_ref().map(ToString::to_string);
     grid.pair("tier", or_dash(tier.as_deref()));
     grid.pair("lease", lease(explanation.lease.as_ref(), ages));
@@ -162,6 +173,17 @@ fn check_report(check: &CheckReport, ages: Ages, colors: bool) -> String {
         lines.pair("reason", reason);
     }
     lines.pair("last probe", ages.ago(check.last_probe.as_deref()));
+    for dependency in &check.dependencies {
+        let detail = dependency.detail.as_deref().map(visible);
+        let detail = detail
+            .map(|detail| format!(": {detail}"))
+            .unwrap_or_default();
+        let (name, state) = (
+            visible(&dependency.name),
+            visible(dependency.state.as_str()),
+        );
+        lines.pair("depends on", format!("{name} {state}{detail}"));
+    }
     if let Some(answer) = &check.last_answer {
         let text = evidence(None, answer.status, answer.body.as_deref());
         lines.pair(

@@ -108,7 +108,7 @@ impl GetArguments {
     }
 }
 
-fn service_details(service: &Service) -> Grid {
+pub(super) fn service_details(service: &Service) -> Grid {
     let mut grid = Grid::plain();
     let counts = &service.instances;
     grid.pair("service", visible(&service.name));

@@ -48,7 +48,7 @@ impl ListArguments {
     }
 }
 
-async fn list_services(
+pub(super) async fn list_services(
     client: &Client,
     options: &GlobalOptions,
     screen: &mut Screen<'_>,

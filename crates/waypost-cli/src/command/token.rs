@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use waypost_client::{GrantLine, IssuedToken, TokenSettings};
 
+use crate::duration::seconds;
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::table::Grid;
@@ -149,25 +150,6 @@ fn grant(text: &str) -> Result<GrantLine, String> {
     }
 }
 
-/// Reads a number of seconds, minutes, hours or days.
-fn seconds(text: &str) -> Result<u32, String> {
-    let rule = || "expected a time such as 90d, 12h, 30m or 45s".to_owned();
-    let split = text.len().saturating_sub(1);
-    let (number, unit) = text.split_at_checked(split).ok_or_else(rule)?;
-    let each = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(rule()),
-    };
-    let number: u32 = number.parse().map_err(|_| rule())?;
-    number
-        .checked_mul(each)
-        .filter(|all| *all > 0)
-        .ok_or_else(rule)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,14 +165,5 @@ mod tests {
         let line = grant("read").unwrap();
         assert_eq!((&*line.namespaces, &*line.services), ("*", "*"));
         assert!(grant("write").is_err());
-    }
-
-    #[test]
-    fn times_have_a_unit() {
-        assert_eq!(seconds("90d"), Ok(7_776_000));
-        assert_eq!(seconds("45s"), Ok(45));
-        for wrong in ["", "5", "d", "0h", "99999999d", "5y", "5ü"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
     }
 }

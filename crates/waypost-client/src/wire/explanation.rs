@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckKind, CheckState, Health, LeaseState, Mode, Tier};
+use super::{CheckKind, CheckState, Health, LeaseState, Mode, Overrides, Tier};
 
 /// Every piece of evidence for why an instance is in rotation or out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,12 @@ pub struct Explanation {
     /// What an operator or the process says.
     #[serde(default)]
     pub mode: Mode,
+    /// The health that the checks come to, whatever an operator says.
+    #[serde(default)]
+    pub checked_health: Option<Health>,
+    /// What operators, or the process itself, said of it.
+    #[serde(default)]
+    pub overrides: Overrides,
     /// What each check says.
     #[serde(default)]
     pub checks: Vec<CheckReport>,
@@ -70,6 +76,12 @@ pub struct CheckReport {
     /// When it last asked.
     #[serde(default)]
     pub last_probe: Option<String>,
+    /// Seconds within which somebody has to report it again, when that was said.
+    #[serde(default)]
+    pub for_seconds: Option<u32>,
+    /// What the latest answer says of what the instance itself depends on.
+    #[serde(default)]
+    pub dependencies: Vec<DependencyReport>,
     /// The latest answer that it got.
     #[serde(default)]
     pub last_answer: Option<LastAnswer>,
@@ -159,4 +171,17 @@ pub struct Visibility {
     /// Why.
     #[serde(default)]
     pub why: String,
+}
+
+/// What an instance says of something that it depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DependencyReport {
+    /// Its name in the body.
+    pub name: String,
+    /// `passing`, `warning`, `failing` or `unknown`.
+    #[serde(default)]
+    pub state: CheckState,
+    /// What else the body says of it.
+    #[serde(default)]
+    pub detail: Option<String>,
 }

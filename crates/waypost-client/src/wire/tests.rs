@@ -37,10 +37,20 @@ fn explanation() -> Value {
     json!({
         "namespace": "svc.internal", "service": "web", "id": "web-1", "owner": "", "in_rotation": false,
         "tier": "out", "reason": "check http failed 3 times", "since": "2026-11-01T12:00:00Z",
-        "health": "Unhealthy", "mode": "Active",
+        "health": "Unhealthy", "checked_health": "Healthy", "mode": "Draining",
+        "overrides": {
+            "mode": {"mode": "Draining", "by_process": false, "reason": "new disks", "author": "ann",
+                "since": "2026-11-01T12:00:00Z", "until": null},
+            "weight": {"weight": 9, "reason": "", "author": "ann", "since": "2026-11-01T12:00:00Z",
+                "until": "2026-11-01T13:00:00Z"},
+            "health": {"health": "Unhealthy", "reason": "", "author": "bob", "since": "2026-11-01T12:00:00Z",
+                "until": null},
+            "block": null
+        },
         "checks": [{
             "id": "http", "kind": "http", "target": "http://10.0.0.1:8080/health", "state": "failing",
             "since": "2026-11-01T12:00:00Z", "reason": "status 503", "last_probe": "2026-11-01T12:00:10Z",
+            "for_seconds": null, "dependencies": [{"name": "redis", "state": "failing", "detail": "refused"}],
             "last_answer": {"at": "2026-11-01T12:00:10Z", "status": 503, "body": "no"},
             "last_failure": {"at": "2026-11-01T12:00:10Z", "reason": "status 503", "status": 503, "body": "no"}
         }],
