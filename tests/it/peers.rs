@@ -287,6 +287,51 @@ fn prometheus_scrapes_what_http_service_discovery_gives_it() {
 }
 
 #[test]
+fn prometheus_finds_everything_at_one_address_with_what_is_known_for_relabelling() {
+    let name =
+        "peers::prometheus_finds_everything_at_one_address_with_what_is_known_for_relabelling";
+    let program = match peer("WAYPOST_PEER_PROMETHEUS") {
+        Ok(program) => program,
+        Err(why) => return skipped(name, &why),
+    };
+    let server = Server::start();
+    // Prometheus takes two at one address for one.
+    for (service, tag, address) in [
+        ("web", "scraped", "127.0.0.1"),
+        ("api", "scraped", "127.0.0.2"),
+        ("db", "other", "127.0.0.3"),
+    ] {
+        let body = json!({
+            "address": address, "port": server.address().port(), "tags": [tag], "attributes": {"te-am": service},
+        });
+        let path = format!("/v1/namespaces/svc.internal/services/{service}/instances/one");
+        assert!(server.put(&path, &body).is_success());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("{}/sd/prometheus?tag=scraped", server.url());
+    let prometheus = Prometheus::start(&program, folder.path(), &url);
+    let path = "/api/v1/targets?state=active";
+    let found = prometheus.wait("both are found", path, |data| {
+        let targets = data["activeTargets"].as_array()?;
+        (targets.len() == 2).then(|| targets.clone())
+    });
+    for target in found {
+        let labels = &target["discoveredLabels"];
+        assert_eq!(
+            labels["__meta_waypost_namespace"], "svc.internal",
+            "{target:#}"
+        );
+        assert_eq!(labels["__meta_waypost_tag_scraped"], "true");
+        assert_eq!(
+            labels["__meta_waypost_attribute_te_am"],
+            labels["__meta_waypost_service"]
+        );
+    }
+    let log = prometheus.process.log();
+    assert!(!log.contains("Unable to refresh target groups"), "{log}");
+}
+
+#[test]
 fn prometheus_reads_our_own_metrics() {
     let program = match peer("WAYPOST_PEER_PROMETHEUS") {
         Ok(program) => program,

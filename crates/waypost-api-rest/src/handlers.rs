@@ -4,6 +4,7 @@ pub(crate) mod discovery;
 pub(crate) mod explain;
 pub(crate) mod own;
 pub(crate) mod poll;
+pub(crate) mod prometheus;
 pub(crate) mod server;
 pub(crate) mod service_discovery;
 mod sources;

@@ -9,6 +9,8 @@
 //! `/openapi.json` describes all of them, and `/docs` shows that. Every error is a problem document (RFC 9457) that
 //! also carries source 003's `success` and `message`.
 //!
+//! `/sd/prometheus` lists everything for Prometheus' HTTP service discovery.
+//!
 //! `/v1/watch` streams changes as server-sent events; `?revision=&wait=` makes a read of ours a long poll.
 //!
 //! Left out here: what source 004 does in the client (balancing strategies, breakers, retries).
@@ -56,6 +58,7 @@ pub fn router(context: RestContext) -> Router {
     let router = handlers::service_discovery::routes(router, &rest);
     let router = handlers::own::routes(router, &rest);
     let router = handlers::watch::routes(router, &rest);
+    let router = handlers::prometheus::routes(router, &rest);
     let router = handlers::explain::routes(router, &rest);
     let router = handlers::tokens::routes(router, &rest);
     handlers::server::routes(router, &rest).on_rejection(render_problem)

@@ -285,6 +285,10 @@ fn filter(name: &str) -> (ObjectBuilder, &'static str) {
             text().max_length(Some(1_024)),
             "Only those whose attribute version is this; attribute.KEY=VALUE asks for any attribute",
         ),
+        "port" => (
+            text().min_length(Some(1)).max_length(Some(63)),
+            "Name of the port that is the target; without it metrics, else the first",
+        ),
         _ => (text().max_length(Some(64)), "Only those in this zone"),
     }
 }

@@ -40,6 +40,67 @@ fn target_group(state: &ServiceState, instance: &Arc<Instance>) -> Option<Target
     })
 }
 
+/// Shows an instance as `/sd/prometheus` does: all that is known stands in `__meta_waypost_*`, for relabelling.
+///
+/// The target is the port of that name, or without one the port `metrics`, else the first.
+pub(crate) fn meta_target(
+    instance: &Instance,
+    tier: &str,
+    port: Option<&str>,
+) -> Option<TargetGroup> {
+    let spec = &instance.registration().spec;
+    let named = |name: &str| spec.ports.iter().find(|port| &*port.name == name);
+    let port = match port {
+        Some(name) => named(name)?,
+        None => named("metrics").or_else(|| spec.ports.first())?,
+    };
+    let key = instance.key();
+    let attribute = |name: &str| spec.attributes.get(name).unwrap_or_default();
+    let locality = spec.locality.as_ref();
+    let tags: Vec<&str> = spec.tags.iter().map(AsRef::as_ref).collect();
+    let own = [
+        ("namespace", key.service.namespace.as_str()),
+        ("service", key.service.name.as_str()),
+        ("instance_id", key.id.as_str()),
+        ("owner", key.owner.as_str()),
+        ("health", instance.health().as_str()),
+        ("mode", instance.mode().as_str()),
+        ("tier", tier),
+        ("version", attribute("version")),
+        ("region", locality.map_or("", |locality| &locality.region)),
+        ("zone", locality.map_or("", |locality| &locality.zone)),
+        ("port_name", &port.name),
+    ];
+    let mut labels: BTreeMap<String, String> = own
+        .into_iter()
+        .map(|(name, value)| (format!("{META}{name}"), value.to_owned()))
+        .collect();
+    let weight = instance.weight().to_string();
+    labels.insert(format!("{META}weight"), weight);
+    // Between commas, as Prometheus' own discoveries write lists, so that `.*,blue,.*` finds one.
+    labels.insert(format!("{META}tags"), format!(",{},", tags.join(",")));
+    for tag in tags {
+        put_fit(&mut labels, "tag", tag, "true");
+    }
+    for (key, value) in spec.attributes.iter() {
+        put_fit(&mut labels, "attribute", key, value);
+    }
+    Some(TargetGroup {
+        targets: [authority(&host(instance), Some(port.number))],
+        labels,
+    })
+}
+
+const META: &str = "__meta_waypost_";
+
+/// Adds a label whose name is made to fit; of several that come to the same, the first has it.
+fn put_fit(labels: &mut BTreeMap<String, String>, kind: &str, name: &str, value: &str) {
+    let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = name.chars().map(fit).collect();
+    let label = format!("{META}{kind}_{name}");
+    labels.entry(label).or_insert_with(|| value.to_owned());
+}
+
 /// Makes labels of attributes. An attribute whose name is a legal label keeps it; of others that come to the same
 /// name, the first in the order of their keys has it, and the next get `_2`, `_3`, ...
 fn attribute_labels<'a>(
