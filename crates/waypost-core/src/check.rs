@@ -219,14 +219,6 @@ fn validate_http(http: &HttpProbe, field: impl Fn(&str) -> String) -> Result<(),
         let rule = "must be a method that asks for an answer: not CONNECT, not TRACE";
         return Err(RegistryError::invalid(field("method"), &http.method, rule));
     }
-    if matches!(&*http.method, "CONNECT" | "TRACE") {
-        let rule = "must be a method that asks for an answer: not CONNECT, not TRACE";
-        return Err(RegistryError::invalid(field("method"), &http.method, rule));
-    }
-    if http.path.contains('#') {
-        let rule = "must not contain #: a fragment is never sent";
-        return Err(RegistryError::invalid(field("path"), &http.path, rule));
-    }
     if http.path.contains('#') {
         let rule = "must not contain #: a fragment is never sent";
         return Err(RegistryError::invalid(field("path"), &http.path, rule));
@@ -260,22 +252,6 @@ fn validate_headers(headers: &[(Text, Text)], field: &str) -> Result<(), Registr
     }
     for (name, value) in headers {
         if FRAMING
-            .iter()
-            .any(|framing| framing.eq_ignore_ascii_case(name))
-        {
-            let rule = "must not be a header that frames the message or the connection";
-            return Err(RegistryError::invalid(field.to_owned(), name, rule));
-        }
-        let framing = [
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "upgrade",
-            "te",
-            "trailer",
-            "keep-alive",
-        ];
-        if framing
             .iter()
             .any(|framing| framing.eq_ignore_ascii_case(name))
         {
