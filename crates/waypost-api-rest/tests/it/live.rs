@@ -467,6 +467,7 @@ impl Poll {
     }
 
     /// Begins to wait, and gives what answers.
+    #[expect(clippy::disallowed_methods, reason = "the test awaits the task itself")]
     async fn wait(&self, server: &Running) -> JoinHandle<Answered> {
         let path = self.at("&wait=50");
         let mut stream = TcpStream::connect(server.address).await.unwrap();
