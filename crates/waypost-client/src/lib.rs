@@ -47,8 +47,8 @@ pub use registered::{Registered, Standing};
 pub use resource::Resource;
 pub use secret::Secret;
 pub use wire::{
-    BatchAnswer, Check, CheckKind, CheckReport, Discovery, DnsRecord, DnsServer, DnsSettings,
-    Explanation, GrantLine, Health, Heartbeat, HeartbeatAnswer, Instance, IssuedToken, ItemResult,
-    Mode, Namespace, NamespaceSettings, Port, Registration, ServerHealth, Service, ServiceSettings,
-    Tier, TokenList, TokenSettings,
+    BatchAnswer, Check, CheckKind, CheckReport, CheckTls, Discovery, DnsRecord, DnsServer,
+    DnsSettings, Explanation, GrantLine, Health, Heartbeat, HeartbeatAnswer, Instance, IssuedToken,
+    ItemResult, Mode, Namespace, NamespaceSettings, Port, Registration, ServerHealth, Service,
+    ServiceSettings, Tier, TokenList, TokenSettings,
 };

@@ -6,6 +6,7 @@
 
 mod as_sent;
 mod batch;
+mod check;
 mod discovery;
 mod explanation;
 mod instance;
@@ -20,10 +21,11 @@ mod tests;
 
 pub use as_sent::AsSent;
 pub use batch::{BatchAnswer, Heartbeat, ItemResult};
+pub use check::{Check, CheckTls};
 pub use discovery::{Discovery, DiscoveryRegistration, ServerHealth, Success};
 pub use explanation::{CheckReport, Edge, Explanation, LastAnswer, LastFailure, Lease, Visibility};
 pub use instance::{HeartbeatAnswer, Instance};
-pub use registration::{Check, Port, Registration};
+pub use registration::{Port, Registration};
 pub use service::{
     DnsRecord, DnsServer, DnsSettings, InstanceCounts, Namespace, NamespaceSettings, Service,
     ServiceSettings,
