@@ -412,7 +412,9 @@ async fn checks_that_nobody_can_report_are_refused_and_are_shown() {
                 (
                     &json!("checks.said.kind"),
                     &json!(kind),
-                    &json!("cannot be reported over HTTP yet; use http, https, grpc, tcp or heartbeat")
+                    &json!(
+                        "cannot be reported over HTTP yet; use http, https, grpc, tcp or heartbeat"
+                    )
                 )
             );
         }
