@@ -5,7 +5,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use crate::wire::number;
+use crate::wire::{number, object};
 
 /// A check. Which fields it may have depends on its kind; what is not said has the default in brackets.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -34,7 +34,11 @@ pub(crate) struct Check {
     pub(crate) expected_status: Option<String>,
     /// https: whom the check takes for the instance [the host, by an authority that the server trusts].
     /// grpc: the same, and that TLS is spoken at all [it is not].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "object::optional"
+    )]
     pub(crate) tls: Option<CheckTls>,
     /// grpc: the service that is asked about [the server as a whole].
     #[serde(default, skip_serializing_if = "Option::is_none")]
