@@ -12,6 +12,7 @@ use crate::skips::{peer, skipped};
 mod agreement;
 mod attacker;
 mod endpoints;
+mod health;
 mod limits;
 mod matrix;
 mod signed;

@@ -30,6 +30,7 @@ mod server;
 mod target;
 
 mod causes;
+mod checks;
 mod cli;
 mod cloudmap;
 mod dns_clients;

@@ -11,12 +11,13 @@ use std::process::Command;
 use crate::program::{Environment, Failure, output_of, succeeds};
 
 /// What the Python programs among the peers are, and what the tests' own Python programs import.
-const PYTHON_PACKAGES: [&str; 8] = [
+const PYTHON_PACKAGES: [&str; 9] = [
     "awscli==1.46.*",
     "boto3==1.44.*",
     "schemathesis==4.32.*",
     "dnspython==2.9.*",
     "fastapi==0.165.*",
+    "grpcio-health-checking==1.85.*",
     "httpx==0.28.*",
     "redis==8.1.*",
     "uvicorn==0.54.*",

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use waypost_core::{
     Check, CheckId, CheckKind, CheckState, Command, DnsRecord, DnsRecordKind, DnsSettings,
-    HttpProbe, NamespaceChange, NamespaceKind, NamespaceName, NamespaceSpec, NamespaceState,
-    ProbeProtocol, ProbeSpec, RoutingPolicy, Service, ServiceChange, ServiceKey, ServiceName,
-    ServiceSpec, ServiceState, text,
+    HttpProbe, HttpsProbe, NamespaceChange, NamespaceKind, NamespaceName, NamespaceSpec,
+    NamespaceState, ProbeProtocol, ProbeSpec, RoutingPolicy, Service, ServiceChange, ServiceKey,
+    ServiceName, ServiceSpec, ServiceState, TlsProbe, text,
 };
 
 use crate::arn::{Kind, id_of};
@@ -305,16 +305,15 @@ fn probe_check(call: &Call<'_>, config: &Value) -> Result<Check, Fault> {
             }
             ProbeProtocol::Tcp
         }
-        Some("HTTPS") => {
-            return Err(Fault::invalid(
-                "HealthCheckConfig of type HTTPS is not supported by Waypost yet; use HTTP or TCP.",
-            ));
-        }
-        _ => ProbeProtocol::Http(HttpProbe {
-            path: path_of(path.unwrap_or("/"))?,
-            status_max: STATUS_MAX,
-            ..HttpProbe::default()
+        // Route 53 takes any certificate; so does this.
+        Some("HTTPS") => ProbeProtocol::Https(HttpsProbe {
+            request: request(path)?,
+            tls: TlsProbe {
+                insecure: true,
+                ..TlsProbe::default()
+            },
         }),
+        _ => ProbeProtocol::Http(request(path)?),
     };
     let threshold = config.integer("FailureThreshold").unwrap_or(1);
     let threshold = threshold.clamp(1, FAILURE_THRESHOLD_MAX);
@@ -328,6 +327,14 @@ fn probe_check(call: &Call<'_>, config: &Value) -> Result<Check, Fault> {
         unhealthy_after: threshold,
         healthy_after: threshold,
         ..Check::new(check_id(PROBE)?, CheckKind::Probe(spec))
+    })
+}
+
+fn request(path: Option<&str>) -> Result<HttpProbe, Fault> {
+    Ok(HttpProbe {
+        path: path_of(path.unwrap_or("/"))?,
+        status_max: STATUS_MAX,
+        ..HttpProbe::default()
     })
 }
 
@@ -364,10 +371,13 @@ fn summary(call: &Call<'_>, state: &ServiceState) -> Map {
     });
     let kind = if dns.is_some() { "DNS_HTTP" } else { "HTTP" };
     let probe = probe_of(service).map(|(check, spec)| {
-        let (kind, path) = match &spec.protocol {
-            ProbeProtocol::Http(http) => ("HTTP", Some(&*http.path)),
-            ProbeProtocol::Tcp => ("TCP", None),
+        let kind = match &spec.protocol {
+            ProbeProtocol::Http(_) => "HTTP",
+            ProbeProtocol::Https(_) => "HTTPS",
+            // AWS knows no gRPC; to it that is a port that is asked.
+            ProbeProtocol::Grpc(_) | ProbeProtocol::Tcp => "TCP",
         };
+        let path = spec.protocol.request().map(|request| &*request.path);
         Map::new()
             .with("Type", kind)
             .with_some("ResourcePath", path)

@@ -334,6 +334,12 @@ fn target(instance: &Instance, check: &Check) -> Option<String> {
     let authority = authority(&host(instance), Some(port.number));
     Some(match protocol {
         ProbeProtocol::Http(http) => format!("http://{authority}{}", http.path),
+        ProbeProtocol::Https(https) => format!("https://{authority}{}", https.request.path),
+        ProbeProtocol::Grpc(grpc) => {
+            let scheme = if grpc.tls.is_some() { "grpcs" } else { "grpc" };
+            let service = grpc.service.as_deref().unwrap_or_default();
+            format!("{scheme}://{authority}/{service}")
+        }
         ProbeProtocol::Tcp => authority,
     })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod discovery;
 pub(crate) mod number;
+pub(crate) mod object;
 pub(crate) mod own;
 pub(crate) mod port;
 pub(crate) mod schema;

@@ -51,9 +51,9 @@ pub use resource::Resource;
 pub use secret::Secret;
 pub use watch::{Watch, WatchEvent, WatchScope};
 pub use wire::{
-    BatchAnswer, Block, Check, CheckKind, CheckReport, CheckWord, CheckWordAnswer, Discovery,
-    DnsRecord, DnsServer, DnsSettings, Explanation, GrantLine, Health, Heartbeat, HeartbeatAnswer,
-    Instance, IssuedToken, ItemResult, Mode, ModeChange, ModeReport, Namespace, NamespaceSettings,
-    Port, Registration, ServerHealth, Service, ServiceSettings, ServiceUpdate, Tier, TokenList,
-    TokenSettings,
+    BatchAnswer, Block, Check, CheckKind, CheckReport, CheckTls, CheckWord, CheckWordAnswer,
+    Discovery, DnsRecord, DnsServer, DnsSettings, Explanation, GrantLine, Health, Heartbeat,
+    HeartbeatAnswer, Instance, IssuedToken, ItemResult, Mode, ModeChange, ModeReport, Namespace,
+    NamespaceSettings, Port, Registration, ServerHealth, Service, ServiceSettings, ServiceUpdate,
+    Tier, TokenList, TokenSettings,
 };

@@ -6,6 +6,7 @@
 
 mod as_sent;
 mod batch;
+mod check;
 mod discovery;
 mod explanation;
 mod instance;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use as_sent::AsSent;
 pub use batch::{BatchAnswer, Heartbeat, ItemResult};
+pub use check::{Check, CheckTls};
 pub use discovery::{Discovery, DiscoveryRegistration, ServerHealth, Success};
 pub use explanation::{
     CheckReport, DependencyReport, Edge, Explanation, LastAnswer, LastFailure, Lease, Visibility,
@@ -31,7 +33,7 @@ pub use mode::{
     Block, CheckWord, CheckWordAnswer, HealthSaid, ModeChange, ModeReport, ModeSaid, Overrides,
     Said, WeightSaid,
 };
-pub use registration::{Check, Port, Registration};
+pub use registration::{Port, Registration};
 pub use service::{
     DnsRecord, DnsServer, DnsSettings, InstanceCounts, Namespace, NamespaceSettings, Service,
     ServiceSettings,

@@ -9,21 +9,15 @@ use crate::error::RegistryError;
 use crate::name::CheckId;
 use crate::text::Text;
 
+mod probe;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use tls::{CA_PEM_BYTES_MAX, ProbeRules, TlsProbe, Unfit};
+
 /// Most checks of one service, and of one instance.
 pub const CHECKS_MAX: usize = 16;
-/// Most headers of one probe.
-const PROBE_HEADERS_MAX: usize = 16;
-
-/// Headers that only the connection itself may set.
-const FRAMING: [&str; 7] = [
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "upgrade",
-    "te",
-    "trailer",
-    "keep-alive",
-];
 
 /// A configured check. It is set on the service, or on the instance, where an equal id replaces the service's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
@@ -77,6 +71,10 @@ pub struct ProbeSpec {
 pub enum ProbeProtocol {
     /// An HTTP/1.1 request.
     Http(HttpProbe),
+    /// The same inside of TLS.
+    Https(HttpsProbe),
+    /// A call of `grpc.health.v1.Health/Check`.
+    Grpc(GrpcProbe),
     /// A TCP connection that opens.
     Tcp,
 }
@@ -95,6 +93,27 @@ pub struct HttpProbe {
     pub status_min: u16,
     /// The highest status that passes.
     pub status_max: u16,
+}
+
+/// An HTTP probe inside of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
+pub struct HttpsProbe {
+    /// What is asked there.
+    pub request: HttpProbe,
+    /// Whom the probe takes for the instance.
+    #[serde(default)]
+    pub tls: TlsProbe,
+}
+
+/// A probe by gRPC's own health service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
+pub struct GrpcProbe {
+    /// The name of the service that is asked about; none asks about the server as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Text>,
+    /// Whom the probe takes for the instance; none speaks without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsProbe>,
 }
 
 impl Default for HttpProbe {
@@ -127,6 +146,36 @@ impl ProbeSpec {
     }
 }
 
+impl ProbeProtocol {
+    /// Returns its word: `http`, `https`, `grpc` or `tcp`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Https(_) => "https",
+            Self::Grpc(_) => "grpc",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// Returns the HTTP request that is sent, with or without TLS.
+    pub fn request(&self) -> Option<&HttpProbe> {
+        match self {
+            Self::Http(request) => Some(request),
+            Self::Https(https) => Some(&https.request),
+            Self::Grpc(_) | Self::Tcp => None,
+        }
+    }
+
+    /// Returns the settings of TLS, if it is spoken.
+    pub fn tls(&self) -> Option<&TlsProbe> {
+        match self {
+            Self::Https(https) => Some(&https.tls),
+            Self::Grpc(grpc) => grpc.tls.as_ref(),
+            Self::Http(_) | Self::Tcp => None,
+        }
+    }
+}
+
 impl Check {
     /// Returns a check with the default thresholds: 3 failing, 2 passing.
     pub fn new(id: CheckId, kind: CheckKind) -> Self {
@@ -139,17 +188,10 @@ impl Check {
         }
     }
 
-    /// Returns the word for its kind: `http`, `tcp`, `heartbeat`, `reported` or `observed`.
+    /// Returns the word for its kind: `http`, `https`, `grpc`, `tcp`, `heartbeat`, `reported` or `observed`.
     pub fn kind_word(&self) -> &'static str {
         match &self.kind {
-            CheckKind::Probe(ProbeSpec {
-                protocol: ProbeProtocol::Http(_),
-                ..
-            }) => "http",
-            CheckKind::Probe(ProbeSpec {
-                protocol: ProbeProtocol::Tcp,
-                ..
-            }) => "tcp",
+            CheckKind::Probe(spec) => spec.protocol.word(),
             CheckKind::Heartbeat { .. } => "heartbeat",
             CheckKind::Reported => "reported",
             CheckKind::Observed => "observed",
@@ -173,9 +215,22 @@ impl Check {
             CheckKind::Heartbeat { within_seconds } => {
                 at_least_one(field("within_seconds"), *within_seconds)
             }
-            CheckKind::Probe(spec) => validate_probe(spec, field),
+            CheckKind::Probe(spec) => probe::validate(spec, field),
             CheckKind::Reported | CheckKind::Observed => Ok(()),
         }
+    }
+
+    /// Checks that this server can make the check.
+    ///
+    /// # Errors
+    /// `Invalid` with what the server lacks.
+    pub fn judge(&self, rules: &dyn ProbeRules) -> Result<(), RegistryError> {
+        let CheckKind::Probe(spec) = &self.kind else {
+            return Ok(());
+        };
+        let field = |name: &str| format!("checks.{}.{name}", self.id);
+        let tls = spec.protocol.tls();
+        tls.map_or(Ok(()), |tls| tls.judge(rules, field))
     }
 }
 
@@ -185,118 +240,6 @@ fn at_least_one(field: String, value: u32) -> Result<(), RegistryError> {
     } else {
         Ok(())
     }
-}
-
-fn validate_probe(spec: &ProbeSpec, field: impl Fn(&str) -> String) -> Result<(), RegistryError> {
-    at_least_one(field("interval_seconds"), spec.interval_seconds)?;
-    at_least_one(
-        field("unhealthy_interval_seconds"),
-        spec.unhealthy_interval_seconds,
-    )?;
-    if !(1..=60_000).contains(&spec.timeout_milliseconds) {
-        return Err(RegistryError::invalid(
-            field("timeout_seconds"),
-            f64::from(spec.timeout_milliseconds) / 1_000.0,
-            "must be more than 0 and at most 60",
-        ));
-    }
-    match &spec.protocol {
-        ProbeProtocol::Http(http) => validate_http(http, field),
-        ProbeProtocol::Tcp => Ok(()),
-    }
-}
-
-fn validate_http(http: &HttpProbe, field: impl Fn(&str) -> String) -> Result<(), RegistryError> {
-    let visible = http.path.bytes().all(|byte| byte.is_ascii_graphic());
-    if !http.path.starts_with('/') || http.path.len() > 2_048 || !visible {
-        return Err(RegistryError::invalid(
-            field("path"),
-            &http.path,
-            "must start with / and be at most 2048 bytes of visible ASCII",
-        ));
-    }
-    if matches!(&*http.method, "CONNECT" | "TRACE") {
-        let rule = "must be a method that asks for an answer: not CONNECT, not TRACE";
-        return Err(RegistryError::invalid(field("method"), &http.method, rule));
-    }
-    if matches!(&*http.method, "CONNECT" | "TRACE") {
-        let rule = "must be a method that asks for an answer: not CONNECT, not TRACE";
-        return Err(RegistryError::invalid(field("method"), &http.method, rule));
-    }
-    if http.path.contains('#') {
-        let rule = "must not contain #: a fragment is never sent";
-        return Err(RegistryError::invalid(field("path"), &http.path, rule));
-    }
-    if http.path.contains('#') {
-        let rule = "must not contain #: a fragment is never sent";
-        return Err(RegistryError::invalid(field("path"), &http.path, rule));
-    }
-    if http.method.is_empty()
-        || http.method.len() > 16
-        || !http.method.bytes().all(|b| b.is_ascii_uppercase())
-    {
-        return Err(RegistryError::invalid(
-            field("method"),
-            &http.method,
-            "must be a method in capitals",
-        ));
-    }
-    if http.status_min < 100 || http.status_max > 599 || http.status_min > http.status_max {
-        return Err(RegistryError::invalid(
-            field("expected_status"),
-            format!("{}-{}", http.status_min, http.status_max),
-            "must be a range within 100-599",
-        ));
-    }
-    validate_headers(&http.headers, &field("headers"))
-}
-
-fn validate_headers(headers: &[(Text, Text)], field: &str) -> Result<(), RegistryError> {
-    if headers.len() > PROBE_HEADERS_MAX {
-        return Err(RegistryError::TooLarge {
-            field: field.to_owned().into(),
-            rule: format!("at most {PROBE_HEADERS_MAX} headers"),
-        });
-    }
-    for (name, value) in headers {
-        if FRAMING
-            .iter()
-            .any(|framing| framing.eq_ignore_ascii_case(name))
-        {
-            let rule = "must not be a header that frames the message or the connection";
-            return Err(RegistryError::invalid(field.to_owned(), name, rule));
-        }
-        let framing = [
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "upgrade",
-            "te",
-            "trailer",
-            "keep-alive",
-        ];
-        if framing
-            .iter()
-            .any(|framing| framing.eq_ignore_ascii_case(name))
-        {
-            let rule = "must not be a header that frames the message or the connection";
-            return Err(RegistryError::invalid(field.to_owned(), name, rule));
-        }
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
-        if name.is_empty()
-            || !name.bytes().all(token)
-            || !value.bytes().all(plain)
-            || value.len() > 1_024
-        {
-            return Err(RegistryError::invalid(
-                field.to_owned(),
-                name.escape_debug(),
-                "must be a header name with a value of at most 1024 bytes of visible ASCII",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Checks a list of checks: at most 16, no id twice, each valid.

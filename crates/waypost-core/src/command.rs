@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::attributes::Attributes;
 use crate::batch::{Author, Document};
-use crate::check::{Check, CheckState};
+use crate::check::{Check, CheckState, ProbeRules};
+use crate::error::RegistryError;
 use crate::id::{RegistrationId, Revision, Seed};
 use crate::mode::{ModeChange, ModeSetting, Note};
 use crate::name::{CheckId, DocumentKey, InstanceKey, NamespaceName, Owner, ServiceKey};
@@ -29,12 +30,14 @@ pub struct Context {
 }
 
 /// Settings that decisions depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// Whether registering makes the namespace and the service that it names.
     pub implied: bool,
     /// Most instances of one service.
     pub instances_per_service_max: usize,
+    /// What checks this server can make; without it every check that is right in itself is taken.
+    pub probe_rules: Option<Arc<dyn ProbeRules>>,
 }
 
 impl Default for Policy {
@@ -42,7 +45,21 @@ impl Default for Policy {
         Self {
             implied: true,
             instances_per_service_max: 100_000,
+            probe_rules: None,
         }
+    }
+}
+
+impl Policy {
+    /// Checks that this server can make these checks.
+    ///
+    /// # Errors
+    /// `Invalid` with what the server lacks.
+    pub fn judge(&self, checks: &[Check]) -> Result<(), RegistryError> {
+        let Some(rules) = self.probe_rules.as_deref() else {
+            return Ok(());
+        };
+        checks.iter().try_for_each(|check| check.judge(rules))
     }
 }
 

@@ -53,8 +53,8 @@ pub use batch::{
     Author, Batch, Change, DOCUMENT_BYTES_MAX, Document, Evidence, Object, Precondition, Prefix,
 };
 pub use check::{
-    CHECKS_MAX, Check, CheckKind, CheckState, HttpProbe, ProbeProtocol, ProbeSpec, Tally,
-    validate_checks,
+    CA_PEM_BYTES_MAX, CHECKS_MAX, Check, CheckKind, CheckState, GrpcProbe, HttpProbe, HttpsProbe,
+    ProbeProtocol, ProbeRules, ProbeSpec, Tally, TlsProbe, Unfit, validate_checks,
 };
 pub use codec::{Encoded, FORMAT, decode, encode};
 pub use command::{

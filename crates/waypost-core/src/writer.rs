@@ -210,7 +210,7 @@ impl Writer {
             at: self.registry.shared.clock.wall(),
             author: queued.author.clone(),
             seed: (self.seeds)(),
-            policy: self.policy,
+            policy: self.policy.clone(),
         };
         decide(&context, snapshot, &queued.command)
     }

@@ -1,5 +1,6 @@
 //! One HTTP/1.1 request and its answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,8 +9,10 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 
 use crate::connect::Dialer;
-use crate::error::DialError;
+use crate::error::{DialError, Stage};
+use crate::progress::Progress;
 use crate::resolve::Pinned;
+use crate::tls::TlsClient;
 
 mod exchange;
 #[cfg(test)]
@@ -110,22 +113,39 @@ impl HttpCall {
         target: &Pinned,
         timeout: Duration,
     ) -> Result<Answer, DialError> {
-        let progress = exchange::Progress::new(target.address());
+        let progress = Progress::new(target.address());
         let whole = async {
             let stream = dialer.connect(target, timeout).await?;
-            progress.connected(stream.peer_addr().unwrap_or(target.address()));
+            let peer = stream.peer_addr().unwrap_or(target.address());
+            progress.connected(peer, Stage::Head);
             exchange::run(stream, self.request(&target.authority())?, &progress).await
         };
-        tokio::time::timeout(timeout, whole)
-            .await
-            .unwrap_or_else(|_| {
-                let (address, stage) = progress.reached();
-                Err(DialError::TimedOut {
-                    address,
-                    stage,
-                    after: timeout,
-                })
-            })
+        within(timeout, &progress, whole).await
+    }
+
+    /// Does the same inside of TLS. The `Host` header has the server name of the client, if it has one.
+    ///
+    /// # Errors
+    /// Those of [`HttpCall::send`]; `Tls`; `Invalid` when no certificate can name the target.
+    pub async fn send_secured(
+        &self,
+        dialer: &Dialer,
+        tls: &TlsClient,
+        target: &Pinned,
+        timeout: Duration,
+    ) -> Result<Answer, DialError> {
+        let progress = Progress::new(target.address());
+        let whole = Box::pin(async {
+            let stream = dialer.connect(target, timeout).await?;
+            let peer = stream.peer_addr().unwrap_or(target.address());
+            progress.connected(peer, Stage::Tls);
+            let request = self.request(&tls.authority(target))?;
+            let stream = tls.handshake(stream, target, &progress).await?;
+            let asked = Arc::clone(&stream.asked);
+            let answer = exchange::run(stream, request, &progress).await;
+            answer.map_err(|error| asked.explain(error))
+        });
+        within(timeout, &progress, whole).await
     }
 
     fn request(&self, authority: &str) -> Result<exchange::Request, DialError> {
@@ -144,6 +164,23 @@ impl HttpCall {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         Ok(request)
     }
+}
+
+/// Gives a call its time, and says how far it came when that is over.
+pub(crate) async fn within<T>(
+    timeout: Duration,
+    progress: &Progress,
+    whole: impl Future<Output = Result<T, DialError>>,
+) -> Result<T, DialError> {
+    let outcome = tokio::time::timeout(timeout, whole).await;
+    outcome.unwrap_or_else(|_| {
+        let (address, stage) = progress.reached();
+        Err(DialError::TimedOut {
+            address,
+            stage,
+            after: timeout,
+        })
+    })
 }
 
 fn method_of(name: &str) -> Result<Method, DialError> {

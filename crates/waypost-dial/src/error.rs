@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::policy::Refused;
+use crate::tls;
 
 /// A connection or call that did not succeed. `Display` is one stable sentence, fit to be shown as
 /// the reason of a failed check.
@@ -14,7 +15,7 @@ pub enum DialError {
     /// The request cannot be made as it was asked for.
     #[error("{field} {value:?} cannot be used: {rule}")]
     Invalid {
-        /// What is wrong: `host`, `method`, `path` or `headers`.
+        /// What is wrong: `host`, `method`, `path`, `headers` or `server_name`.
         field: &'static str,
         /// The value as given, cut to a printable length.
         value: String,
@@ -77,7 +78,17 @@ pub enum DialError {
         /// How far the call came.
         stage: Stage,
     },
-    /// The answer is not HTTP/1.1.
+    /// The handshake of TLS failed, or what came after it was not right.
+    #[error("TLS with {address} failed: {reason}")]
+    Tls {
+        /// The address that was connected to.
+        address: SocketAddr,
+        /// What is wrong.
+        reason: String,
+        /// Whether the other side said so.
+        alerted: bool,
+    },
+    /// The answer is not HTTP, of the version that was asked in.
     #[error("{address} did not answer in HTTP: {reason}")]
     Malformed {
         /// The address that was connected to.
@@ -108,6 +119,8 @@ pub enum DialError {
 pub enum Stage {
     /// The connection is being opened.
     Connect,
+    /// The handshake of TLS is being made.
+    Tls,
     /// The request is being sent, or the status line and headers are awaited.
     Head,
     /// The body is being read.
@@ -132,6 +145,8 @@ pub enum DialErrorKind {
     Unreachable,
     /// Closed too early.
     Closed,
+    /// A handshake of TLS that failed.
+    Tls,
     /// Not HTTP, or over a limit.
     Malformed,
     /// Anything else.
@@ -149,6 +164,7 @@ impl DialErrorKind {
             Self::TimedOut => "timed_out",
             Self::Unreachable => "unreachable",
             Self::Closed => "closed",
+            Self::Tls => "tls",
             Self::Malformed => "malformed",
             Self::Other => "other",
         }
@@ -166,6 +182,7 @@ impl DialError {
             Self::TimedOut { .. } => DialErrorKind::TimedOut,
             Self::Unreachable { .. } => DialErrorKind::Unreachable,
             Self::Closed { .. } => DialErrorKind::Closed,
+            Self::Tls { .. } => DialErrorKind::Tls,
             Self::Malformed { .. } | Self::HeadTooLarge { .. } => DialErrorKind::Malformed,
             Self::Other { .. } => DialErrorKind::Other,
         }
@@ -176,6 +193,25 @@ impl DialError {
             field,
             value: value.chars().take(80).collect(),
             rule,
+        }
+    }
+
+    /// Classifies what happened to a connection that was open.
+    pub(crate) fn exchanging(address: SocketAddr, stage: Stage, error: &std::io::Error) -> Self {
+        let inner = error.get_ref();
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::Tls {
+                address,
+                reason: tls::sentence(tls),
+                alerted: matches!(tls, rustls::Error::AlertReceived(_)),
+            };
+        }
+        if ended_by_the_other_side(error.kind()) {
+            return Self::Closed { address, stage };
+        }
+        Self::Other {
+            address,
+            reason: plain(error),
         }
     }
 
@@ -206,6 +242,15 @@ impl DialError {
     }
 }
 
+/// Says whether an error of this kind means that the other side ended the connection.
+fn ended_by_the_other_side(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
+}
+
 /// Gives the system's words without its number, which differs between platforms.
 pub(crate) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -230,6 +275,9 @@ fn timed_out(address: SocketAddr, stage: Stage, after: Duration) -> String {
     let within = Within(after);
     match stage {
         Stage::Connect => format!("no answer from {address} within {within}"),
+        Stage::Tls => format!(
+            "{address} accepted the connection and did not finish the TLS handshake within {within}"
+        ),
         Stage::Head => {
             format!("{address} accepted the connection and sent no answer within {within}")
         }
@@ -240,6 +288,7 @@ fn timed_out(address: SocketAddr, stage: Stage, after: Duration) -> String {
 fn awaited(stage: Stage) -> &'static str {
     match stage {
         Stage::Connect => "it was open",
+        Stage::Tls => "the TLS handshake was finished",
         Stage::Head => "it answered",
         Stage::Body => "its answer was complete",
     }

@@ -6,8 +6,10 @@
 //! the judgement and the connection (DNS rebinding) has no effect. Redirects are answers, not
 //! instructions. [`Limits`] says how many calls may be under way.
 //!
-//! Not here: TLS (the exchange in `call` already takes any byte stream), connection reuse, and what
-//! an answer means for somebody's health.
+//! A call is one HTTP/1.1 request ([`HttpCall`]) or one unary call of gRPC ([`UnaryCall`]), either
+//! of them plain or inside of TLS ([`TlsClient`]).
+//!
+//! Not here: connection reuse, and what an answer means for somebody's health.
 
 mod call;
 mod config;
@@ -15,7 +17,10 @@ mod connect;
 mod error;
 mod limits;
 mod policy;
+mod progress;
 mod resolve;
+mod tls;
+mod unary;
 
 pub use call::{Answer, HttpCall, MAX_BODY_BYTES, MAX_HEAD_BYTES};
 pub use config::DialConfig;
@@ -24,6 +29,8 @@ pub use error::{DialError, DialErrorKind, Stage};
 pub use limits::{Full, Limits, Permit};
 pub use policy::{AddressPolicy, Refused, Rule};
 pub use resolve::{Pinned, Resolver};
+pub use tls::{Alpn, Authorities, Identity, MaterialError, TlsClient, Trust};
+pub use unary::{MAX_MESSAGE_BYTES, UnaryAnswer, UnaryCall};
 
 #[cfg(test)]
 mod testing;

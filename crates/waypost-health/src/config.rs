@@ -1,5 +1,7 @@
 //! The `[health]` section.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -20,6 +22,21 @@ pub struct HealthConfig {
     /// Seconds over which probes are spread when many known instances appear at once, as at start. A shorter interval
     /// counts instead; 0 spreads nothing.
     pub startup_spread_seconds: u32,
+    /// TLS that a check can name (`"tls": {"profile": "NAME"}`): `[health.tls_profiles.NAME]`. The files are read at start.
+    pub tls_profiles: BTreeMap<String, TlsProfile>,
+}
+
+/// Authorities and a client certificate of this server, for checks of the kinds `https` and `grpc`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsProfile {
+    /// Certificates, in PEM, of the only authorities that may have issued the instance's. Without it those that this
+    /// machine trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that probes show when they are asked for one, in PEM, with those that lead to its issuer.
+    pub cert_file: Option<PathBuf>,
+    /// The key of that certificate, in PEM.
+    pub key_file: Option<PathBuf>,
 }
 
 impl HealthConfig {
@@ -34,6 +51,7 @@ impl Default for HealthConfig {
             enabled: true,
             jitter_percent: 10,
             startup_spread_seconds: 5,
+            tls_profiles: BTreeMap::new(),
         }
     }
 }

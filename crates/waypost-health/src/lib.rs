@@ -18,11 +18,13 @@ mod pace;
 mod probe;
 mod schedule;
 mod target;
+mod tls;
 
 pub use body::BODY_KEPT_BYTES;
 pub use checker::{Checker, Parts};
-pub use config::HealthConfig;
-pub use probe::{Http, Probe, ProbeReport, Probes, Tcp};
+pub use config::{HealthConfig, TlsProfile};
+pub use probe::{Grpc, Http, Https, Probe, ProbeReport, Probes, Tcp};
+pub use tls::{ProfileError, Tls};
 
 #[cfg(test)]
 mod testing;

@@ -8,12 +8,16 @@ use std::time::Duration;
 use waypost_core::{BoxFuture, CheckState, Dependency, ProbeProtocol, ProbeSpec, Text};
 use waypost_dial::{DialError, Dialer, Pinned};
 
+use crate::tls::Tls;
+
+mod grpc;
 mod http;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub use http::Http;
+pub use grpc::Grpc;
+pub use http::{Http, Https};
 pub use tcp::Tcp;
 
 /// What a probe found.
@@ -77,15 +81,21 @@ pub trait Probe: Send + Sync + fmt::Debug + 'static {
 pub struct Probes {
     /// For `ProbeProtocol::Http`.
     pub http: Arc<dyn Probe>,
+    /// For `ProbeProtocol::Https`.
+    pub https: Arc<dyn Probe>,
+    /// For `ProbeProtocol::Grpc`.
+    pub grpc: Arc<dyn Probe>,
     /// For `ProbeProtocol::Tcp`.
     pub tcp: Arc<dyn Probe>,
 }
 
 impl Probes {
-    /// Makes the real ones, which connect through `dialer`.
-    pub fn new(dialer: &Dialer) -> Self {
+    /// Makes the real ones, which connect through `dialer` and take what TLS they need from `tls`.
+    pub fn new(dialer: &Dialer, tls: &Tls) -> Self {
         Self {
             http: Arc::new(Http::new(dialer.clone())),
+            https: Arc::new(Https::new(dialer.clone(), tls.clone())),
+            grpc: Arc::new(Grpc::new(dialer.clone(), tls.clone())),
             tcp: Arc::new(Tcp::new(dialer.clone())),
         }
     }
@@ -93,6 +103,8 @@ impl Probes {
     pub(crate) fn of(&self, protocol: &ProbeProtocol) -> &Arc<dyn Probe> {
         match protocol {
             ProbeProtocol::Http(_) => &self.http,
+            ProbeProtocol::Https(_) => &self.https,
+            ProbeProtocol::Grpc(_) => &self.grpc,
             ProbeProtocol::Tcp => &self.tcp,
         }
     }

@@ -17,7 +17,9 @@ use waypost_core::{
 };
 use waypost_dial::{AddressPolicy, DialConfig, Dialer, Limits, Resolver};
 
-use crate::{Checker, HealthConfig, Parts, Probes};
+use crate::{Checker, HealthConfig, Parts, Probes, Tls};
+
+pub(crate) mod tls;
 
 /// Longer than any test waits for something that does happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -153,6 +155,10 @@ pub(crate) fn dial() -> DialConfig {
     }
 }
 
+pub(crate) fn no_profiles() -> Tls {
+    Tls::load(&HealthConfig::default()).unwrap()
+}
+
 pub(crate) fn service() -> ServiceKey {
     ServiceKey::new("svc.internal", "web").unwrap()
 }
@@ -252,7 +258,9 @@ impl World {
                 ownership: setup.ownership,
                 resolver: Resolver::new(&setup.dial, policy),
                 limits: Limits::new(&setup.dial),
-                probes: setup.probes.unwrap_or_else(|| Probes::new(&dialer)),
+                probes: setup
+                    .probes
+                    .unwrap_or_else(|| Probes::new(&dialer, &no_profiles())),
                 config: setup.config,
             },
             &mut metrics,

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::length::{self, Length};
 use crate::plan::{
     AddressChoice, CheckChoice, GRACE, LEASE_SECONDS, Plan, PortChoice, Restart, STARTUP,
-    read_check, read_port, with_interval,
+    read_check, read_port, with_interval, with_tls,
 };
 
 /// Runs a command that is registered for as long as it runs.
@@ -38,9 +38,15 @@ pub struct RunArguments {
     )]
     address: Vec<String>,
 
-    /// How the registry finds out whether it works: http:/PATH, tcp, or none (heartbeats alone)
+    /// How the registry finds out whether it works: http:/PATH, https:/PATH, grpc:SERVICE, grpcs:SERVICE, tcp, or none
+    /// (heartbeats alone)
     #[arg(long, value_name = "CHECK", default_value = "tcp", value_parser = read_check)]
     check: CheckChoice,
+
+    /// TLS of an https or grpcs check: insecure, server-name=NAME, ca=FILE (its authorities) or profile=NAME (of the
+    /// server's configuration); may be repeated
+    #[arg(long = "check-tls", value_name = "SETTING")]
+    check_tls: Vec<String>,
 
     /// Time between two checks [default: the server's, 30s]
     #[arg(long, value_name = "TIME", value_parser = length::read)]
@@ -87,7 +93,7 @@ pub struct RunArguments {
     /// Run the services of a file instead
     #[arg(long, short = 'f', value_name = "FILE")]
     #[arg(conflicts_with_all = ["name", "id", "check_interval", "tags", "attributes", "weight", "drain", "command",
-        "address", "check", "lease", "grace", "startup", "restart", "replicas"])]
+        "address", "check", "check_tls", "lease", "grace", "startup", "restart", "replicas"])]
     pub(crate) file: Option<PathBuf>,
 
     /// The command and its arguments, after --
@@ -97,12 +103,17 @@ pub struct RunArguments {
 
 impl RunArguments {
     /// Says what is to be run, when no file does.
-    pub(crate) fn plan(self) -> Plan {
+    ///
+    /// # Errors
+    /// When what is said of TLS cannot be.
+    pub(crate) fn plan(self) -> Result<Plan, String> {
+        let check =
+            with_tls(self.check, &self.check_tls).map_err(|rule| format!("--check-tls: {rule}"))?;
         let addresses = match self.address.as_slice() {
             [only] if only == "auto" => AddressChoice::Auto,
             _ => AddressChoice::Listed(self.address),
         };
-        Plan {
+        Ok(Plan {
             name: self.name.unwrap_or_default(),
             command: self.command,
             directory: None,
@@ -111,7 +122,7 @@ impl RunArguments {
             id: self.id,
             port: self.port,
             addresses,
-            check: with_interval(self.check, self.check_interval.map(|length| length.0)),
+            check: with_interval(check, self.check_interval.map(|length| length.0)),
             tags: self.tags,
             attributes: self.attributes.into_iter().collect(),
             weight: self.weight,
@@ -122,7 +133,7 @@ impl RunArguments {
             restart: self.restart,
             registers: true,
             depends_on: Vec::new(),
-        }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use waypost_client::{Check, Registration};
+use waypost_client::{Check, CheckKind, CheckTls, Registration};
 
 /// How long a command may take to pass its check for the first time.
 pub(crate) const STARTUP: Duration = Duration::from_secs(60);
@@ -129,16 +129,29 @@ impl Plan {
     }
 }
 
-/// Reads `http`, `http:/path`, `tcp` or `none`.
+/// Reads the short form of a check, or `none`.
 pub(crate) fn read_check(text: &str) -> Result<CheckChoice, String> {
-    let check = match text.split_once(':') {
-        None if text == "none" => return Ok(CheckChoice::None),
-        None if text == "tcp" => Check::tcp(),
-        None if text == "http" => Check::http("/health"),
-        Some(("http", path)) if path.starts_with('/') => Check::http(path),
-        _ => return Err("must be http, http:/PATH, tcp or none".to_owned()),
-    };
-    Ok(CheckChoice::Check(Box::new(check)))
+    if text == "none" {
+        return Ok(CheckChoice::None);
+    }
+    match text.parse() {
+        Ok(check) => Ok(CheckChoice::Check(Box::new(check))),
+        Err(forms) => Err(format!("must be {forms} or none")),
+    }
+}
+
+/// Sets what was said of the check's TLS.
+pub(crate) fn with_tls(check: CheckChoice, settings: &[String]) -> Result<CheckChoice, String> {
+    if settings.is_empty() {
+        return Ok(check);
+    }
+    match check {
+        CheckChoice::Check(check) if check.kind == CheckKind::Https || check.tls.is_some() => {
+            let tls = CheckTls::of(settings)?;
+            Ok(CheckChoice::Check(Box::new(check.with_tls(tls))))
+        }
+        _ => Err("is for checks of https:/PATH or grpcs:SERVICE".to_owned()),
+    }
 }
 
 /// Sets how often the check is made.
@@ -176,7 +189,20 @@ mod tests {
         };
         assert_eq!(check.path.as_deref(), Some("/health/ready"));
         assert_eq!(read_check("none").unwrap(), CheckChoice::None);
-        for bad in ["", "https:/x", "http:x", "tcp:1"] {
+        let settings = ["insecure".to_owned()];
+        let CheckChoice::Check(check) =
+            with_tls(read_check("https:/x").unwrap(), &settings).unwrap()
+        else {
+            panic!("no check");
+        };
+        assert!(check.tls.unwrap().insecure);
+        for without in ["http:/x", "grpc:a", "tcp", "none"] {
+            assert!(
+                with_tls(read_check(without).unwrap(), &settings).is_err(),
+                "{without}"
+            );
+        }
+        for bad in ["", "https:x", "http:x", "tcp:1", "grpc:", "udp"] {
             assert!(read_check(bad).is_err(), "{bad}");
         }
         assert_eq!(read_port("auto").unwrap(), PortChoice::Auto);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::length::Length;
 use crate::plan::{
     AddressChoice, CheckChoice, GRACE, LEASE_SECONDS, Plan, PortChoice, Restart, STARTUP,
-    read_check, read_port, with_interval,
+    read_check, read_port, with_interval, with_tls,
 };
 
 #[cfg(test)]
@@ -47,6 +47,8 @@ struct Service {
     #[serde(default)]
     addresses: Vec<String>,
     check: Option<String>,
+    #[serde(default)]
+    check_tls: Vec<String>,
     check_interval: Option<Length>,
     #[serde(default)]
     tags: Vec<String>,
@@ -143,6 +145,7 @@ fn plan(name: &str, service: Service, folder: &Path) -> Result<Plan, String> {
         None => read_check("tcp"),
         Some(check) => read_check(check).map_err(|rule| format!("check: {check:?} {rule}")),
     }?;
+    let check = with_tls(check, &service.check_tls).map_err(|rule| format!("check_tls: {rule}"))?;
     let check = if service.register {
         check
     } else {

@@ -75,7 +75,7 @@ fn plans(arguments: RunArguments) -> Result<(Vec<Plan>, Option<String>), String>
             Ok((stack.plans, stack.namespace))
         }
         None => {
-            let plan = arguments.plan();
+            let plan = arguments.plan()?;
             plan.validate().map_err(|fault| format!("--{fault}"))?;
             Ok((vec![plan], None))
         }

@@ -17,7 +17,7 @@ use waypost_core::{
     Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds,
 };
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
-use waypost_health::Checker;
+use waypost_health::{Checker, Probes, Tls};
 use waypost_http::{
     Condition, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server, Service, ops_routes,
 };
@@ -88,7 +88,7 @@ struct Storage {
 /// Puts the server together: sockets are bound early and served late.
 pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError> {
     let config = &loaded.value;
-    check(loaded)?;
+    let tls = check(loaded)?;
     let server = Server::bind(&config.http).map_err(failed)?;
     let dns = DnsServer::bind(&config.dns).map_err(failed)?;
     let table = Arc::new(table(config));
@@ -99,6 +99,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         .map_err(|error| ServeError::Usage(format!("access.{error}")))?;
     let authenticator = Arc::new(authenticator);
     let mut parts = parts(config, storage.store, storage.journal, clock);
+    parts.policy.probe_rules = Some(Arc::new(tls.clone()));
     // Without a listener nobody asks: then no change pays for it.
     if !dns.local_addrs().is_empty() {
         parts.projections.push(Arc::clone(&table) as _);
@@ -123,9 +124,9 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         table,
         metrics: DnsMetrics::register(&mut metrics),
     };
-    let checker = checker(config, on_loopback, &registry, &snapshots, &mut metrics);
-    authenticator.follow(snapshots.clone());
     let data = (&registry, &snapshots);
+    let checker = checker(config, &tls, on_loopback, data, &mut metrics);
+    authenticator.follow(snapshots.clone());
     let (draining, stopping) = watch::channel(false);
     let served = (&dns, &stopping);
     let rest = rest_context(config, data, &authenticator, served, &mut metrics);
@@ -223,6 +224,7 @@ fn parts(
         policy: Policy {
             implied: config.core.implied,
             instances_per_service_max: config.core.instances_per_service_max,
+            probe_rules: None,
         },
         seeds: random_seeds(),
     }
@@ -237,8 +239,8 @@ fn build_labels() -> BuildLabels {
     }
 }
 
-/// Rules between settings, all reported at once.
-fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
+/// Rules between settings and what they name, all reported at once; gives the TLS of checks, which is read here.
+fn check(loaded: &Loaded<Config>) -> Result<Tls, ServeError> {
     let config = &loaded.value;
     let mut errors = Vec::new();
     if let Err(error) = config.http.validate() {
@@ -270,8 +272,16 @@ fn check(loaded: &Loaded<Config>) -> Result<(), ServeError> {
     if let Err(error) = config.rest.validate() {
         errors.push(loaded.error(&format!("rest.{}", error.subject()), error.to_string()));
     }
-    waypost_config::ConfigErrors::of(errors)
-        .map_or(Ok(()), |errors| Err(ServeError::Usage(errors.to_string())))
+    let tls = Tls::load(&config.health).map_err(|unusable| {
+        let unusable = unusable.into_iter();
+        errors.extend(unusable.map(|it| loaded.error(&format!("health.{}", it.field), it.rule)));
+    });
+    match (waypost_config::ConfigErrors::of(errors), tls) {
+        (None, Ok(tls)) => Ok(tls),
+        (errors, _) => Err(ServeError::Usage(
+            errors.map_or_else(String::new, |errors| errors.to_string()),
+        )),
+    }
 }
 
 fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, ServeError> {
@@ -309,9 +319,9 @@ fn random_u64() -> u64 {
 
 fn checker(
     config: &Config,
+    tls: &Tls,
     on_loopback: bool,
-    registry: &Registry,
-    snapshots: &Snapshots,
+    (registry, snapshots): (&Registry, &Snapshots),
     metrics: &mut prometheus_client::registry::Registry,
 ) -> Checker {
     let policy = AddressPolicy::new(&config.dial, on_loopback);
@@ -321,7 +331,7 @@ fn checker(
         ownership: Arc::new(SoleOwner),
         resolver: Resolver::new(&config.dial, policy),
         limits: Limits::new(&config.dial),
-        probes: waypost_health::Probes::new(&Dialer::new(&config.dial)),
+        probes: Probes::new(&Dialer::new(&config.dial), tls),
         config: config.health.clone(),
     };
     Checker::new(parts, metrics)

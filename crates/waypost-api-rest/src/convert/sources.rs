@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use waypost_core::{
-    CheckKind, Health, Instance, Mode, ProbeProtocol, ProbeSpec, Service, effective_checks,
-};
+use waypost_core::{CheckKind, Health, Instance, Mode, Service, effective_checks};
 
 use crate::wire::discovery::Status;
 
@@ -47,10 +45,7 @@ pub(crate) fn authority(host: &str, port: Option<u16>) -> String {
 pub(crate) fn health_path<'a>(service: &'a Service, instance: &'a Instance) -> &'a str {
     let mut checks = effective_checks(&service.checks, &instance.registration().spec.checks);
     let path = checks.find_map(|check| match &check.kind {
-        CheckKind::Probe(ProbeSpec {
-            protocol: ProbeProtocol::Http(http),
-            ..
-        }) => Some(&*http.path),
+        CheckKind::Probe(spec) => spec.protocol.request().map(|request| &*request.path),
         _ => None,
     });
     path.unwrap_or_default()

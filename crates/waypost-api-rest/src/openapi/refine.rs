@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Fields of a check by its kind, besides those that every kind has.
-const CHECK_FIELDS: [(&str, &[&str]); 5] = [
+const CHECK_FIELDS: [(&str, &[&str]); 7] = [
     (
         "http",
         &[
@@ -11,6 +11,31 @@ const CHECK_FIELDS: [(&str, &[&str]); 5] = [
             "method",
             "headers",
             "expected_status",
+            "port",
+            "interval_seconds",
+            "unhealthy_interval_seconds",
+            "timeout_seconds",
+        ],
+    ),
+    (
+        "https",
+        &[
+            "path",
+            "method",
+            "headers",
+            "expected_status",
+            "tls",
+            "port",
+            "interval_seconds",
+            "unhealthy_interval_seconds",
+            "timeout_seconds",
+        ],
+    ),
+    (
+        "grpc",
+        &[
+            "service",
+            "tls",
             "port",
             "interval_seconds",
             "unhealthy_interval_seconds",

@@ -97,7 +97,10 @@ fn a_field_inside_a_list_is_named_with_its_place() {
         (status, field.as_str(), value.as_str()),
         (422, "checks[0].kind", "ftp")
     );
-    assert!(rule.starts_with("must be one of `http`, `tcp`"), "{rule}");
+    assert!(
+        rule.starts_with("must be one of `http`, `https`, `grpc`, `tcp`"),
+        "{rule}"
+    );
 }
 
 #[test]

@@ -115,8 +115,19 @@ fn checks_that_cannot_be_sent_are_described_where_they_are_shown_only() {
         let kinds = schemas[schema]["oneOf"].as_array().unwrap().iter();
         kinds.map(|kind| kind["title"].as_str().unwrap()).collect()
     };
-    assert_eq!(kinds("Check"), ["http", "tcp", "heartbeat", "reported"]);
-    let shown = ["http", "tcp", "heartbeat", "reported", "observed"];
+    assert_eq!(
+        kinds("Check"),
+        ["http", "https", "grpc", "tcp", "heartbeat", "reported"]
+    );
+    let shown = [
+        "http",
+        "https",
+        "grpc",
+        "tcp",
+        "heartbeat",
+        "reported",
+        "observed",
+    ];
     assert_eq!(kinds("CheckShown"), shown);
     let checks_of = |schema: &str| schemas[schema]["properties"]["checks"].to_string();
     for (schema, named) in [

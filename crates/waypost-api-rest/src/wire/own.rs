@@ -16,7 +16,7 @@ pub(crate) use batch::{
     BatchAnswer, DeregisterBatch, DeregisterItem, HeartbeatBatch, HeartbeatItem, ItemResult,
     LooseBatch, RegisterBatch, RegisterItem,
 };
-pub(crate) use check::{Check, CheckKindWord, Seconds};
+pub(crate) use check::{Check, CheckKindWord, CheckTls, Seconds};
 pub(crate) use explanation::{
     CheckReport, DependencyReport, Explanation, HealthEdge, LastAnswer, LastFailure, LeaseReport,
     Visibility,

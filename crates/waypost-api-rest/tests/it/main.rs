@@ -12,6 +12,7 @@ mod access;
 mod bad_input;
 mod batch;
 mod caching;
+mod checks;
 mod conditional;
 mod explain;
 mod lists;

@@ -412,7 +412,7 @@ async fn checks_that_nobody_can_report_are_refused_and_are_shown() {
             (
                 &json!("checks.said.kind"),
                 &json!(kind),
-                &json!("cannot be observed yet; use http, tcp, heartbeat or reported")
+                &json!("cannot be observed yet; use http, https, grpc, tcp, heartbeat or reported")
             )
         );
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use waypost_client::wire::AsSent;
-use waypost_client::{Check, Instance, InstanceRef, Registration};
+use waypost_client::{Check, CheckKind, CheckTls, Instance, InstanceRef, Registration};
 
 use super::register_many::register_items;
 use super::registration_file::{Item, default_id, read_items};
@@ -52,9 +52,14 @@ pub struct RegisterArguments {
     #[arg(long)]
     pub weight: Option<u32>,
 
-    /// A check, http:/PATH, tcp or none; may be repeated
+    /// A check, http:/PATH, https:/PATH, grpc:SERVICE, grpcs:SERVICE, tcp or none; may be repeated
     #[arg(long = "check", value_name = "CHECK", value_parser = check)]
     pub checks: Vec<CheckArgument>,
+
+    /// TLS of https and grpcs checks: insecure, server-name=NAME, ca=FILE (its authorities) or profile=NAME (of the
+    /// server's configuration); may be repeated
+    #[arg(long = "check-tls", value_name = "SETTING")]
+    pub check_tls: Vec<String>,
 
     /// The instance leaves when it is not heard of for so long
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -75,8 +80,8 @@ pub struct RegisterArguments {
     /// Read registrations from a file; - is standard input
     #[arg(long, short = 'f', value_name = "FILE")]
     #[arg(conflicts_with_all = [
-        "service", "id", "address", "port", "tags", "attributes", "weight", "checks", "lease", "zone",
-        "region", "owner",
+        "service", "id", "address", "port", "tags", "attributes", "weight", "checks", "check_tls", "lease",
+        "zone", "region", "owner",
     ])]
     pub file: Option<PathBuf>,
 }
@@ -121,7 +126,7 @@ impl RegisterArguments {
             weight: self.weight,
             region: self.region,
             zone: self.zone,
-            checks: checks(self.checks)?,
+            checks: secured(checks(self.checks)?, &self.check_tls)?,
             lease_seconds: self.lease,
             ..Registration::default()
         };
@@ -185,15 +190,33 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn check(text: &str) -> Result<CheckArgument, String> {
-    match text.split_once(':') {
-        None if text == "none" => Ok(CheckArgument::None),
-        None if text == "tcp" => Ok(CheckArgument::Check(Box::new(Check::tcp()))),
-        None if text == "http" => Ok(CheckArgument::Check(Box::new(Check::http("/health")))),
-        Some(("http", path)) if path.starts_with('/') => {
-            Ok(CheckArgument::Check(Box::new(Check::http(path))))
-        }
-        _ => Err("expected http:/PATH, tcp or none".to_owned()),
+    if text == "none" {
+        return Ok(CheckArgument::None);
     }
+    match text.parse() {
+        Ok(check) => Ok(CheckArgument::Check(Box::new(check))),
+        Err(forms) => Err(format!("expected {forms} or none")),
+    }
+}
+
+/// Gives what was said of TLS to every check that speaks it.
+fn secured(mut checks: Vec<Check>, settings: &[String]) -> Result<Vec<Check>, Failure> {
+    if settings.is_empty() {
+        return Ok(checks);
+    }
+    let tls =
+        CheckTls::of(settings).map_err(|why| Failure::usage(format!("--check-tls: {why}")))?;
+    let speak_it = |check: &&mut Check| check.kind == CheckKind::Https || check.tls.is_some();
+    let mut none = true;
+    for check in checks.iter_mut().filter(speak_it) {
+        check.tls = Some(tls.clone());
+        none = false;
+    }
+    if none {
+        let why = "--check-tls is for checks of https:/PATH or grpcs:SERVICE";
+        return Err(Failure::usage(why));
+    }
+    Ok(checks)
 }
 
 /// Gives each check an id of its own: the kind, then the kind and a number.

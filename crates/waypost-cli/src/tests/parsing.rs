@@ -90,11 +90,11 @@ fn these_lines_are_refused_with_the_usage_code() {
         ("register web --address a --attribute novalue", "KEY=VALUE"),
         (
             "register web --address a --check udp",
-            "http:/PATH, tcp or none",
+            "http:/PATH, https:/PATH, grpc:SERVICE, grpcs:SERVICE, tcp or none",
         ),
         (
             "register web --address a --check http:health",
-            "http:/PATH, tcp or none",
+            "http:/PATH, https:/PATH, grpc:SERVICE, grpcs:SERVICE, tcp or none",
         ),
         ("register web --address a --lease 0", "0 is not in"),
         ("register web -f x.json", "cannot be used with"),

@@ -45,6 +45,71 @@ async fn arguments_become_the_contracts_registration() {
 }
 
 #[tokio::test]
+async fn checks_of_https_and_grpc_have_one_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, "-----BEGIN CERTIFICATE-----").unwrap();
+    let server = server().await;
+    let arguments = format!(
+        "register web a --address 10.0.0.1 --check https:/up --check https --check grpc --check grpc:a.B \
+         --check grpcs:a.B --check-tls ca={} --check-tls server-name=shop --check-tls profile=edge",
+        ca.display()
+    );
+    let ran = waypost(&server, &arguments).await;
+    assert_eq!(ran.exit, Exit::Ok, "{}", ran.err);
+    let tls = json!({
+        "ca_pem": "-----BEGIN CERTIFICATE-----", "server_name": "shop", "profile": "edge",
+    });
+    assert_eq!(
+        server.seen()[0].body["checks"],
+        json!([
+            {"id": "https", "kind": "https", "path": "/up", "tls": tls},
+            {"id": "https-2", "kind": "https", "path": "/health", "tls": tls},
+            {"id": "grpc", "kind": "grpc"},
+            {"id": "grpc-2", "kind": "grpc", "service": "a.B"},
+            {"id": "grpc-3", "kind": "grpc", "service": "a.B", "tls": tls},
+        ])
+    );
+    waypost(
+        &server,
+        "register web a --address a --check https:/ --check-tls insecure",
+    )
+    .await;
+    assert_eq!(
+        server.seen()[1].body["checks"][0]["tls"],
+        json!({"insecure": true})
+    );
+}
+
+#[tokio::test]
+async fn tls_without_a_check_that_speaks_it_and_settings_that_are_not_known_are_refused() {
+    let server = server().await;
+    for (arguments, said) in [
+        (
+            "--check http:/ --check-tls insecure",
+            "--check-tls is for checks of https:/PATH or grpcs:SERVICE",
+        ),
+        (
+            "--check grpc:a --check-tls insecure",
+            "--check-tls is for checks of https:/PATH or grpcs:SERVICE",
+        ),
+        (
+            "--check https:/ --check-tls verify=no",
+            "expected insecure, server-name=NAME, ca=FILE or profile=NAME",
+        ),
+        (
+            "--check https:/ --check-tls ca=/there/is/none",
+            "cannot read /there/is/none",
+        ),
+    ] {
+        let ran = waypost(&server, &format!("register web a --address a {arguments}")).await;
+        assert_eq!(ran.exit, Exit::Usage, "{arguments}");
+        assert!(ran.err.contains(said), "{arguments}: {}", ran.err);
+    }
+    assert!(server.calls().is_empty());
+}
+
+#[tokio::test]
 async fn an_instance_without_an_id_is_named_by_where_it_is() {
     for (arguments, id) in [
         ("--address 10.0.0.1 --port 8080", "10.0.0.1%3A8080"),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::CheckKind;
+use super::Check;
 
 /// What an owner says about an instance: where it is, and how it is checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,103 +76,4 @@ pub struct Port {
     /// Path in front of everything that is served there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-}
-
-/// How an instance is checked. What is `None` is the server's default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    /// Name of the check, unique in its instance.
-    pub id: String,
-    /// How it finds out.
-    pub kind: CheckKind,
-    /// Path and query asked by an `http` check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// Method used by an `http` check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    /// Headers sent by an `http` check.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-    /// Statuses that pass, such as `200-299`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_status: Option<String>,
-    /// Name of the port that is asked; the default one without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<String>,
-    /// Seconds within which a `heartbeat` check has to hear of the instance.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "seconds"
-    )]
-    pub within_seconds: Option<f64>,
-    /// Seconds between two probes.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "seconds"
-    )]
-    pub interval_seconds: Option<f64>,
-    /// Seconds between two probes from the first failed one on.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "seconds"
-    )]
-    pub unhealthy_interval_seconds: Option<f64>,
-    /// Seconds after which a probe without an answer has failed.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "seconds"
-    )]
-    pub timeout_seconds: Option<f64>,
-    /// Failed probes in a row that make the check fail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unhealthy_after: Option<u32>,
-    /// Passed probes in a row that make the check pass again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healthy_after: Option<u32>,
-}
-
-impl Check {
-    /// An `http` check of `path` on the default port.
-    pub fn http(path: impl Into<String>) -> Self {
-        Self {
-            path: Some(path.into()),
-            ..Self::of("http", CheckKind::Http)
-        }
-    }
-
-    /// A `tcp` check of the default port.
-    pub fn tcp() -> Self {
-        Self::of("tcp", CheckKind::Tcp)
-    }
-
-    fn of(id: &str, kind: CheckKind) -> Self {
-        Self {
-            id: id.to_owned(),
-            kind,
-            ..Self::default()
-        }
-    }
-}
-
-/// Writes whole seconds as an integer: `5`, not `5.0`, which a reader of integers would refuse.
-fn seconds<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match *seconds {
-        Some(seconds)
-            if seconds.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&seconds) =>
-        {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "whole and in range"
-            )]
-            let whole = seconds as u32;
-            serializer.serialize_u32(whole)
-        }
-        seconds => seconds.serialize(serializer),
-    }
 }

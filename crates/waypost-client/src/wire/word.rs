@@ -92,6 +92,10 @@ words! {
     CheckKind, default Http {
         /// The server asks a URL of the instance.
         Http = "http",
+        /// The same inside of TLS.
+        Https = "https",
+        /// The server calls gRPC's health service of the instance.
+        Grpc = "grpc",
         /// The server opens a connection to a port of the instance.
         Tcp = "tcp",
         /// The instance has to be heard of within a time.

@@ -21,6 +21,7 @@ pub(super) fn amend(
     spec: &Arc<RegistrationSpec>,
 ) -> Result<Outcome, RegistryError> {
     spec.validate()?;
+    draft.context().policy.judge(&spec.checks)?;
     let object = ObjectKey::Registration(key.clone());
     let state = draft.state().service(&key.service);
     let found = state.and_then(|state| Some((state.instance(key)?, state.service())));

@@ -25,6 +25,7 @@ pub(super) fn register(
     defaults: &ServiceChange,
 ) -> Result<Outcome, RegistryError> {
     spec.validate()?;
+    draft.context().policy.judge(&spec.checks)?;
     let state = draft.state().service(service).cloned();
     let before = resolve_owner(state.as_ref(), service, id, owner)?.cloned();
     let key = match &before {

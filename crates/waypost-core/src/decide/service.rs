@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::batch::{Object, Prefix};
 use crate::check::validate_checks;
-use crate::command::{Outcome, ServiceChange, ServiceSpec};
+use crate::command::{Context, Outcome, ServiceChange, ServiceSpec};
 use crate::dns::check_dns_service;
 use crate::error::RegistryError;
 use crate::id::Revision;
@@ -19,7 +19,7 @@ use crate::verdict::effective_checks;
 use super::{Draft, check_description, conflict, namespace};
 
 pub(super) fn create(draft: &mut Draft<'_>, spec: &ServiceSpec) -> Result<Outcome, RegistryError> {
-    validate(&spec.change)?;
+    validate(draft.context(), &spec.change)?;
     let key = ObjectKey::Service(spec.key.clone());
     if draft.state().service(&spec.key).is_some() {
         return Err(RegistryError::AlreadyExists {
@@ -44,7 +44,7 @@ pub(super) fn update(
     wanted: &ServiceChange,
     expected: Option<Revision>,
 ) -> Result<Outcome, RegistryError> {
-    validate(wanted)?;
+    validate(draft.context(), wanted)?;
     let object = ObjectKey::Service(key.clone());
     let state = draft
         .state()
@@ -161,7 +161,7 @@ pub(super) fn ensure(
     if !context.policy.implied {
         return Err(RegistryError::not_found(&object));
     }
-    validate(defaults)?;
+    validate(draft.context(), defaults)?;
     let kind = namespace::ensure(draft, &key.namespace)?;
     check_name(key, kind)?;
     draft.require_unchanged(object);
@@ -180,10 +180,11 @@ fn check_name(key: &ServiceKey, kind: NamespaceKind) -> Result<(), RegistryError
     }
 }
 
-fn validate(wanted: &ServiceChange) -> Result<(), RegistryError> {
+fn validate(context: &Context, wanted: &ServiceChange) -> Result<(), RegistryError> {
     check_description(wanted.description.as_ref())?;
     if let Some(checks) = &wanted.checks {
         validate_checks(checks)?;
+        context.policy.judge(checks)?;
     }
     if let Some(Some(dns)) = &wanted.dns {
         dns.validate()?;

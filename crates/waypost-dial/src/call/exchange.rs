@@ -1,10 +1,8 @@
 //! The exchange of one request for one answer over a connection that is already open.
 //!
-//! It takes any byte stream: TLS will hand in its own.
+//! It takes any byte stream, one inside of TLS too.
 
-use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty};
@@ -14,35 +12,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Answer, MAX_BODY_BYTES, MAX_HEAD_BYTES};
-use crate::error::{DialError, Stage, plain};
+use crate::error::DialError;
+use crate::progress::Progress;
 
 pub(super) type Request = http::Request<Empty<Bytes>>;
-
-/// How far the call came, readable after its future was dropped by a timeout.
-#[derive(Debug)]
-pub(super) struct Progress(Mutex<(SocketAddr, Stage)>);
-
-impl Progress {
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self(Mutex::new((address, Stage::Connect)))
-    }
-
-    pub(super) fn connected(&self, address: SocketAddr) {
-        *self.lock() = (address, Stage::Head);
-    }
-
-    pub(super) fn reached(&self) -> (SocketAddr, Stage) {
-        *self.lock()
-    }
-
-    fn answered(&self) {
-        self.lock().1 = Stage::Body;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, (SocketAddr, Stage)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Sends the request and reads the answer. The connection closes when this returns.
 pub(super) async fn run<S>(
@@ -112,35 +85,28 @@ fn classify(error: &hyper::Error, progress: &Progress) -> DialError {
             reason: root(error),
         };
     }
+    // What TLS says is told rather than what it led to.
+    if let Some(cause) = io_cause(error)
+        && let tls @ DialError::Tls { .. } = DialError::exchanging(address, stage, cause)
+    {
+        return tls;
+    }
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return DialError::Closed { address, stage };
     }
-    match io_cause(error) {
-        Some(cause) if ended_by_the_other_side(cause.kind()) => {
-            DialError::Closed { address, stage }
-        }
-        // hyper reports a broken chunk or a body that ends early as an I/O error of its own making.
-        Some(cause) if cause.raw_os_error().is_none() => DialError::Malformed {
-            address,
-            reason: plain(cause),
-        },
-        Some(cause) => DialError::Other {
-            address,
-            reason: plain(cause),
-        },
-        None => DialError::Other {
+    let Some(cause) = io_cause(error) else {
+        return DialError::Other {
             address,
             reason: root(error),
-        },
+        };
+    };
+    match DialError::exchanging(address, stage, cause) {
+        // hyper reports a broken chunk or a body that ends early as an I/O error of its own making.
+        DialError::Other { address, reason } if cause.raw_os_error().is_none() => {
+            DialError::Malformed { address, reason }
+        }
+        known => known,
     }
-}
-
-fn ended_by_the_other_side(kind: std::io::ErrorKind) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(
-        kind,
-        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
-    )
 }
 
 fn io_cause(error: &hyper::Error) -> Option<&std::io::Error> {

@@ -1,12 +1,13 @@
-//! The `http` probe: a request whose status, and then its body, decide.
+//! The `http` and `https` probes: a request whose status, and then its body, decide.
 
 use std::time::Duration;
 
 use waypost_core::{BoxFuture, CheckState, HttpProbe, ProbeProtocol, ProbeSpec, text};
-use waypost_dial::{Answer, DialError, Dialer, HttpCall, Pinned};
+use waypost_dial::{Alpn, Answer, DialError, Dialer, HttpCall, Pinned};
 
 use super::{Probe, ProbeReport};
 use crate::body::{HealthBody, Said, kept};
+use crate::tls::Tls;
 
 /// Sends one HTTP/1.1 request. A redirect is an answer like any other and is never followed.
 #[derive(Debug, Clone)]
@@ -35,6 +36,49 @@ impl Probe for Http {
             let answer = async { call(http)?.send(&self.dialer, target, timeout).await };
             match answer.await {
                 Ok(answer) => judge(http, &answer),
+                Err(error) => ProbeReport::failed(&error),
+            }
+        })
+    }
+}
+
+/// Sends the same request inside of TLS.
+#[derive(Debug, Clone)]
+pub struct Https {
+    dialer: Dialer,
+    tls: Tls,
+}
+
+impl Https {
+    /// Makes the probe.
+    pub fn new(dialer: Dialer, tls: Tls) -> Self {
+        Self { dialer, tls }
+    }
+}
+
+impl Probe for Https {
+    fn probe<'a>(
+        &'a self,
+        spec: &'a ProbeSpec,
+        target: &'a Pinned,
+        timeout: Duration,
+    ) -> BoxFuture<'a, ProbeReport> {
+        Box::pin(async move {
+            let ProbeProtocol::Https(https) = &spec.protocol else {
+                return ProbeReport::new(CheckState::Failing, "this is no HTTPS check");
+            };
+            let tls = match self.tls.client(&https.tls, Alpn::Http1, timeout).await {
+                Ok(tls) => tls,
+                Err(reason) => return ProbeReport::new(CheckState::Failing, &reason),
+            };
+            let call = call(&https.request);
+            let answer = async {
+                call?
+                    .send_secured(&self.dialer, &tls, target, timeout)
+                    .await
+            };
+            match answer.await {
+                Ok(answer) => judge(&https.request, &answer),
                 Err(error) => ProbeReport::failed(&error),
             }
         })

@@ -6,10 +6,13 @@ use waypost_dial::{AddressPolicy, Dialer, Resolver};
 
 use super::{ProbeReport, Probes};
 use crate::BODY_KEPT_BYTES;
-use crate::testing::{Manner, Target, answer, dial, hangs, nobody};
+use crate::testing::{Manner, Target, answer, dial, hangs, no_profiles, nobody};
+
+mod grpc;
+mod https;
 
 async fn ask(address: std::net::SocketAddr, protocol: ProbeProtocol) -> ProbeReport {
-    let probes = Probes::new(&Dialer::new(&dial()));
+    let probes = Probes::new(&Dialer::new(&dial()), &no_profiles());
     let resolver = Resolver::new(&dial(), AddressPolicy::new(&dial(), false));
     let target = resolver.pin(address).unwrap();
     let spec = ProbeSpec::new(protocol);

@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use waypost_core::{
-    Check, CheckId, CheckKind, HttpProbe, ProbeProtocol, ProbeSpec, RegistryError, Text, text,
+    Check, CheckId, CheckKind, GrpcProbe, HttpProbe, HttpsProbe, ProbeProtocol, ProbeSpec,
+    RegistryError, Text, TlsProbe, text,
 };
 
-use crate::wire::own::{Check as WireCheck, CheckKindWord, Seconds};
+use crate::wire::own::{Check as WireCheck, CheckKindWord, CheckTls, Seconds};
 
 /// Reads a check; what its kind does not have is refused.
 pub(crate) fn check_from_wire(wire: &WireCheck) -> Result<Check, RegistryError> {
@@ -15,6 +16,20 @@ pub(crate) fn check_from_wire(wire: &WireCheck) -> Result<Check, RegistryError> 
     let kind = match wire.kind {
         CheckKindWord::Http => {
             CheckKind::Probe(probe(wire, ProbeProtocol::Http(http_probe(wire)?)))
+        }
+        CheckKindWord::Https => {
+            let https = HttpsProbe {
+                request: http_probe(wire)?,
+                tls: wire.tls.as_ref().map(tls_probe).unwrap_or_default(),
+            };
+            CheckKind::Probe(probe(wire, ProbeProtocol::Https(https)))
+        }
+        CheckKindWord::Grpc => {
+            let grpc = GrpcProbe {
+                service: wire.service.as_deref().map(text),
+                tls: wire.tls.as_ref().map(tls_probe),
+            };
+            CheckKind::Probe(probe(wire, ProbeProtocol::Grpc(grpc)))
         }
         CheckKindWord::Tcp => CheckKind::Probe(probe(wire, ProbeProtocol::Tcp)),
         CheckKindWord::Heartbeat => CheckKind::Heartbeat {
@@ -40,11 +55,13 @@ fn refuse_unreportable(wire: &WireCheck) -> Result<(), RegistryError> {
     let word = match wire.kind {
         CheckKindWord::Observed => "observed",
         CheckKindWord::Http
+        | CheckKindWord::Https
+        | CheckKindWord::Grpc
         | CheckKindWord::Tcp
         | CheckKindWord::Heartbeat
         | CheckKindWord::Reported => return Ok(()),
     };
-    let rule = "cannot be observed yet; use http, tcp, heartbeat or reported";
+    let rule = "cannot be observed yet; use http, https, grpc, tcp, heartbeat or reported";
     Err(RegistryError::invalid(field(wire, "kind"), word, rule))
 }
 
@@ -72,8 +89,14 @@ fn refuse_foreign_fields(wire: &WireCheck) -> Result<(), RegistryError> {
             .find(|(_, given)| *given && !fits)
             .map(|(name, _)| *name)
     };
-    let is_probe = matches!(kind, CheckKindWord::Http | CheckKindWord::Tcp);
-    let found = foreign(&http, kind == CheckKindWord::Http)
+    let tls = [("tls", wire.tls.is_some())];
+    let grpc = [("service", wire.service.is_some())];
+    let asks_http = matches!(kind, CheckKindWord::Http | CheckKindWord::Https);
+    let may_have_tls = matches!(kind, CheckKindWord::Https | CheckKindWord::Grpc);
+    let is_probe = asks_http || matches!(kind, CheckKindWord::Grpc | CheckKindWord::Tcp);
+    let found = foreign(&http, asks_http)
+        .or_else(|| foreign(&tls, may_have_tls))
+        .or_else(|| foreign(&grpc, kind == CheckKindWord::Grpc))
         .or_else(|| foreign(&probe, is_probe))
         .or_else(|| foreign(&beat, kind == CheckKindWord::Heartbeat));
     found.map_or(Ok(()), |name| {
@@ -135,6 +158,16 @@ fn http_probe(wire: &WireCheck) -> Result<HttpProbe, RegistryError> {
     })
 }
 
+fn tls_probe(wire: &CheckTls) -> TlsProbe {
+    let optional = |value: &Option<String>| value.as_deref().map(text);
+    TlsProbe {
+        server_name: optional(&wire.server_name),
+        ca_pem: optional(&wire.ca_pem),
+        profile: optional(&wire.profile),
+        insecure: wire.insecure,
+    }
+}
+
 fn statuses(range: &str) -> Option<(u16, u16)> {
     let (least, most) = range.split_once('-').unwrap_or((range, range));
     Some((least.trim().parse().ok()?, most.trim().parse().ok()?))
@@ -149,6 +182,8 @@ pub(crate) fn check_to_wire(check: &Check) -> WireCheck {
         method: None,
         headers: BTreeMap::new(),
         expected_status: None,
+        tls: None,
+        service: None,
         port: None,
         within_seconds: None,
         interval_seconds: None,
@@ -176,21 +211,42 @@ fn show_probe(wire: &mut WireCheck, spec: &ProbeSpec) {
     wire.timeout_seconds = Some(Seconds {
         milliseconds: spec.timeout_milliseconds,
     });
+    wire.tls = spec.protocol.tls().map(|tls| {
+        let optional = |value: &Option<Text>| value.as_ref().map(ToString::to_string);
+        CheckTls {
+            server_name: optional(&tls.server_name),
+            ca_pem: optional(&tls.ca_pem),
+            profile: optional(&tls.profile),
+            insecure: tls.insecure,
+        }
+    });
     match &spec.protocol {
-        ProbeProtocol::Http(http) => {
+        ProbeProtocol::Http(request) => {
             wire.kind = CheckKindWord::Http;
-            wire.path = Some(http.path.to_string());
-            wire.method = Some(http.method.to_string());
-            let headers = http.headers.iter();
-            wire.headers = headers
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .collect();
-            wire.expected_status = Some(if http.status_min == http.status_max {
-                http.status_min.to_string()
-            } else {
-                format!("{}-{}", http.status_min, http.status_max)
-            });
+            show_request(wire, request);
+        }
+        ProbeProtocol::Https(https) => {
+            wire.kind = CheckKindWord::Https;
+            show_request(wire, &https.request);
+        }
+        ProbeProtocol::Grpc(grpc) => {
+            wire.kind = CheckKindWord::Grpc;
+            wire.service = grpc.service.as_ref().map(ToString::to_string);
         }
         ProbeProtocol::Tcp => wire.kind = CheckKindWord::Tcp,
     }
+}
+
+fn show_request(wire: &mut WireCheck, http: &HttpProbe) {
+    wire.path = Some(http.path.to_string());
+    wire.method = Some(http.method.to_string());
+    let headers = http.headers.iter();
+    wire.headers = headers
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    wire.expected_status = Some(if http.status_min == http.status_max {
+        http.status_min.to_string()
+    } else {
+        format!("{}-{}", http.status_min, http.status_max)
+    });
 }

@@ -11,7 +11,7 @@ use waypost_core::{
 use waypost_dial::{Dialer, Pinned};
 
 use super::{PASSES, healthy};
-use crate::testing::{Setup, Target, World, answer, at, dial, http};
+use crate::testing::{Setup, Target, World, answer, at, dial, http, no_profiles};
 use crate::{Probe, ProbeReport, Probes};
 
 /// A memory store that refuses writes for a while.
@@ -151,7 +151,7 @@ async fn a_probe_that_panics_is_counted_and_harms_nobody_else() {
     let setup = Setup {
         probes: Some(Probes {
             http: Arc::new(Panics),
-            ..Probes::new(&Dialer::new(&dial()))
+            ..Probes::new(&Dialer::new(&dial()), &no_profiles())
         }),
         ..Setup::default()
     };
