@@ -144,7 +144,7 @@ fn conditions(route: &Route) -> Vec<Parameter> {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(about))
-            .schema(Some(text.pattern(Some(pattern))))
+            .schema(Some(text.min_length(Some(1)).pattern(Some(pattern))))
             .build()
     };
     let is_thing = ["/{namespace}", "/services/{service}", "/instances/{id}"]
@@ -240,6 +240,9 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
             };
             (listed, "The `next` of the page before")
         }
+        "tag" if path == "/sd/prometheus" => {
+            (name_of(256), "Only those with this tag; may be given again")
+        }
         "tag" => (text().min_length(Some(1)), "Tag of an instance"),
         _ => filter(name),
     };
@@ -262,7 +265,7 @@ fn filter(name: &str) -> (ObjectBuilder, &'static str) {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     match name {
         "revision" => (
-            text().pattern(Some("^[0-9a-f]{16}\\.[0-9]{1,20}(\\.[0-9a-f]{16})?$")),
+            text().pattern(Some("^[0-9a-f]{16}\\.[0-9]{1,18}(\\.[0-9a-f]{16})?$")),
             "The Waypost-Revision of the answer before, or its `revision`",
         ),
         "wait" => (
@@ -286,7 +289,7 @@ fn filter(name: &str) -> (ObjectBuilder, &'static str) {
             "Only those whose attribute version is this; attribute.KEY=VALUE asks for any attribute",
         ),
         "port" => (
-            text().min_length(Some(1)).max_length(Some(63)),
+            text().min_length(Some(1)).max_length(Some(256)),
             "Name of the port that is the target; without it metrics, else the first",
         ),
         _ => (text().max_length(Some(64)), "Only those in this zone"),

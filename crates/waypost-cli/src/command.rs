@@ -109,7 +109,7 @@ pub enum OperatorCommand {
 #[derive(Args, Clone, Debug)]
 pub struct InstanceArguments {
     /// The instance
-    #[arg(value_name = "SERVICE/ID")]
+    #[arg(value_name = "SERVICE/ID", add = crate::complete::instances())]
     pub instance: InstanceRef,
 
     /// Who keeps it registered, when more than one does

@@ -25,6 +25,7 @@
 
 mod age;
 mod command;
+mod complete;
 mod credential;
 mod duration;
 mod exit;
@@ -47,6 +48,7 @@ pub use command::{
     ResumeArguments, SayingArguments, ServiceArguments, StateWord, Taken, TokenArguments,
     TopArguments, WatchArguments,
 };
+pub use complete::complete;
 pub use credential::Credential;
 pub use exit::Exit;
 pub use options::{ColorChoice, GlobalOptions, OutputFormat};

@@ -36,7 +36,8 @@ pub struct GlobalOptions {
         short = 'n',
         global = true,
         value_name = "NAME",
-        env = "SERVICE_NAMESPACE"
+        env = "SERVICE_NAMESPACE",
+        add = crate::complete::namespaces()
     )]
     #[arg(hide_env_values = true)]
     pub namespace: Option<String>,

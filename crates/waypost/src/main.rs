@@ -46,6 +46,7 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
+    waypost_cli::complete(Arguments::command);
     let Arguments { global, command } = Arguments::parse();
     let exit = match command {
         Command::Serve(settings) => serve::serve(&settings),

@@ -17,6 +17,8 @@ use crate::wire::discovery::TargetGroup;
 
 /// Most targets of one answer; more are refused, so that no Prometheus takes a part for the whole.
 const TARGETS_MAX: usize = 100_000;
+/// Longest tag or name of a port that is asked for, in characters.
+const NAME_CHARS_MAX: usize = 256;
 
 pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
     router.get_sync("/sd/prometheus", at_once!(rest, targets))
@@ -38,6 +40,10 @@ impl Wanted {
             match name {
                 "namespace" => wanted.namespace = Some(NamespaceName::new(value)?),
                 "service" => wanted.services.push(ServiceName::new(value)?),
+                "tag" | "port" if !(1..=NAME_CHARS_MAX).contains(&value.chars().count()) => {
+                    let rule = format!("must be 1 to {NAME_CHARS_MAX} characters");
+                    return Err(RegistryError::invalid(name.to_owned(), value, rule));
+                }
                 "tag" => wanted.tags.push(value.to_owned()),
                 "port" => wanted.port = Some(value.to_owned()),
                 other => {

@@ -15,6 +15,7 @@ use crate::{Exit, GlobalOptions};
 #[derive(Args, Clone, Debug)]
 pub struct DiscoverArguments {
     /// The service
+    #[arg(add = crate::complete::services())]
     pub service: String,
 }
 

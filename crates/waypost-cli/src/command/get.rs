@@ -19,7 +19,7 @@ use crate::{Exit, GlobalOptions};
 #[derive(Args, Clone, Debug)]
 pub struct GetArguments {
     /// A service, or one of its instances
-    #[arg(value_name = "SERVICE[/ID]")]
+    #[arg(value_name = "SERVICE[/ID]", add = crate::complete::instances())]
     pub name: String,
 
     /// Who keeps the instance registered, when more than one does

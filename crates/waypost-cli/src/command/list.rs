@@ -16,6 +16,7 @@ use crate::{Exit, GlobalOptions};
 #[derive(Args, Clone, Debug)]
 pub struct ListArguments {
     /// List the instances of this service instead of the services
+    #[arg(add = crate::complete::services())]
     pub service: Option<String>,
 }
 

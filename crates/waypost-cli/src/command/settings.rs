@@ -36,6 +36,7 @@ enum NamespaceCommand {
     /// Change what is given of a namespace
     Set {
         /// Its name
+        #[arg(add = crate::complete::namespaces())]
         name: String,
         #[command(flatten)]
         settings: NamespaceOptions,
@@ -45,11 +46,13 @@ enum NamespaceCommand {
     /// Show a namespace
     Get {
         /// Its name
+        #[arg(add = crate::complete::namespaces())]
         name: String,
     },
     /// Remove a namespace that has no services
     Rm {
         /// Its name
+        #[arg(add = crate::complete::namespaces())]
         name: String,
     },
 }
@@ -86,6 +89,7 @@ enum ServiceCommand {
     /// Create a service
     Create {
         /// Its name
+        #[arg(add = crate::complete::services())]
         name: String,
         #[command(flatten)]
         settings: ServiceOptions,
@@ -93,6 +97,7 @@ enum ServiceCommand {
     /// Change what is given of a service
     Set {
         /// Its name
+        #[arg(add = crate::complete::services())]
         name: String,
         #[command(flatten)]
         settings: ServiceOptions,
@@ -102,11 +107,13 @@ enum ServiceCommand {
     /// Show a service
     Get {
         /// Its name
+        #[arg(add = crate::complete::services())]
         name: String,
     },
     /// Remove a service that has no instances
     Rm {
         /// Its name
+        #[arg(add = crate::complete::services())]
         name: String,
     },
 }
@@ -279,7 +286,12 @@ fn namespaces(all: &[AsSent<Namespace>], colors: bool) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let mut grid = Grid::with_header(&["NAMESPACE", "KIND", "SERVICES", "DESCRIPTION"]);
+    let mut grid = Grid::with_header(&[
+        "crate::complete::services()PACE",
+        "KIND",
+        "SERVICES",
+        "DESCRIPTION",
+    ]);
     for AsSent { value, .. } in all {
         grid.row([
             visible(&value.name).into(),

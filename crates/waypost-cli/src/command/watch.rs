@@ -18,7 +18,7 @@ use crate::{Exit, GlobalOptions, OutputFormat};
 #[derive(Args, Clone, Debug)]
 pub struct WatchArguments {
     /// Watch these services only; they need not be there yet
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = crate::complete::services())]
     pub services: Vec<String>,
 
     /// Watch the services of every namespace
