@@ -60,6 +60,14 @@ impl Tls {
         let mut profiles = BTreeMap::new();
         let mut errors = Vec::new();
         for (name, profile) in &config.tls_profiles {
+            if !TlsProbe::is_profile_name(name) {
+                errors.push(ProfileError {
+                    field: format!("tls_profiles.{name}"),
+                    rule: "must have a name of 1 to 64 letters, digits, hyphens and underscores"
+                        .to_owned(),
+                });
+                continue;
+            }
             match Profile::load(profile) {
                 Ok(profile) => drop(profiles.insert(name.clone(), profile)),
                 Err((field, rule)) => errors.push(ProfileError {

@@ -82,6 +82,17 @@ fn a_profile_that_cannot_be_used_is_refused_with_setting_file_and_rule() {
 }
 
 #[test]
+fn a_profile_that_no_check_could_name_is_refused() {
+    let config = HealthConfig {
+        tls_profiles: [("a b".to_owned(), TlsProfile::default())].into(),
+        ..HealthConfig::default()
+    };
+    let errors = Tls::load(&config).unwrap_err();
+    assert_eq!(errors[0].field, "tls_profiles.a b");
+    assert!(errors[0].rule.contains("1 to 64 letters"), "{errors:?}");
+}
+
+#[test]
 fn certificates_that_nobody_can_read_and_profiles_that_are_not_there_are_refused() {
     let tls = Tls::load(&HealthConfig::default()).unwrap();
     let authority = Authority::new();
