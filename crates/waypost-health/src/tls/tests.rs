@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use waypost_core::text;
 
 use super::*;
+use crate::TlsProfile;
 use crate::testing::tls::Authority;
 
 fn with(profile: TlsProfile) -> HealthConfig {
@@ -146,9 +147,9 @@ async fn clients_are_kept_up_to_a_bound() {
         tls.client(&named(at), Alpn::Http1, patience).await.unwrap();
         tls.client(&named(at), Alpn::Http1, patience).await.unwrap();
     }
-    assert_eq!(tls.shared.clients().len(), CLIENTS_MAX);
+    assert_eq!(locked(&tls.shared.clients).len(), CLIENTS_MAX);
     tls.client(&named(CLIENTS_MAX), Alpn::Http1, patience)
         .await
         .unwrap();
-    assert_eq!(tls.shared.clients().len(), 1);
+    assert_eq!(locked(&tls.shared.clients).len(), 1);
 }
