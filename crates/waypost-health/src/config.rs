@@ -22,7 +22,8 @@ pub struct HealthConfig {
     /// Seconds over which probes are spread when many known instances appear at once, as at start. A shorter interval
     /// counts instead; 0 spreads nothing.
     pub startup_spread_seconds: u32,
-    /// TLS that a check can name (`"tls": {"profile": "NAME"}`): `[health.tls_profiles.NAME]`. The files are read at start.
+    /// TLS that a check can name (`"tls": {"profile": "NAME"}`): `[health.tls_profiles.NAME]`. The files are
+    /// read at start, and again when they change.
     pub tls_profiles: BTreeMap<String, TlsProfile>,
 }
 

@@ -2,24 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::io::Read;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use waypost_core::{ProbeRules, TlsProbe, Unfit};
-use waypost_dial::{Alpn, Authorities, Identity, TlsClient, Trust};
+use waypost_dial::{Alpn, Authorities, TlsClient, Trust};
 
-use crate::config::{HealthConfig, TlsProfile};
+use crate::config::HealthConfig;
 
+mod profile;
 #[cfg(test)]
 mod tests;
 
+use profile::{Kept, Profile};
+
 /// How many clients are kept; when there are more, all are made anew.
 const CLIENTS_MAX: usize = 1_024;
-/// Most bytes of a file.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What probes need for TLS. Cloning shares it.
 #[derive(Clone)]
@@ -28,19 +27,15 @@ pub struct Tls {
 }
 
 struct Shared {
-    profiles: BTreeMap<String, Profile>,
+    profiles: BTreeMap<String, Mutex<Kept>>,
     /// Read with the first probe that needs it.
     system: OnceCell<Authorities>,
     /// Making a client reads the certificates of its check, which is not done for each probe.
-    clients: Mutex<HashMap<(TlsProbe, Alpn), TlsClient>>,
+    clients: Mutex<HashMap<Wanted, TlsClient>>,
 }
 
-/// A profile as it was read.
-#[derive(Debug, Default)]
-struct Profile {
-    authorities: Option<Authorities>,
-    identity: Option<Identity>,
-}
+/// What a client is for: what the check says, what is spoken, and how often the profile was read again.
+type Wanted = (TlsProbe, Alpn, u64);
 
 /// A profile that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +55,16 @@ impl Tls {
         let mut profiles = BTreeMap::new();
         let mut errors = Vec::new();
         for (name, profile) in &config.tls_profiles {
-            match Profile::load(profile) {
-                Ok(profile) => drop(profiles.insert(name.clone(), profile)),
+            if !TlsProbe::is_profile_name(name) {
+                errors.push(ProfileError {
+                    field: format!("tls_profiles.{name}"),
+                    rule: "must have a name of 1 to 64 letters, digits, hyphens and underscores"
+                        .to_owned(),
+                });
+                continue;
+            }
+            match Kept::load(profile) {
+                Ok(kept) => drop(profiles.insert(name.clone(), Mutex::new(kept))),
                 Err((field, rule)) => errors.push(ProfileError {
                     field: format!("tls_profiles.{name}.{field}"),
                     rule,
@@ -88,14 +91,17 @@ impl Tls {
         alpn: Alpn,
         timeout: Duration,
     ) -> Result<TlsClient, String> {
-        let wanted = (tls.clone(), alpn);
-        if let Some(client) = self.shared.clients().get(&wanted) {
+        if let Some(name) = &tls.profile {
+            self.refresh(name, timeout).await;
+        }
+        let wanted = (tls.clone(), alpn, self.generation(tls));
+        if let Some(client) = locked(&self.shared.clients).get(&wanted) {
             return Ok(client.clone());
         }
         let made = tokio::time::timeout(timeout, self.make(tls, alpn)).await;
         let client =
             made.map_err(|_| "the certificates of this machine were not read in time")??;
-        let mut clients = self.shared.clients();
+        let mut clients = locked(&self.shared.clients);
         if clients.len() >= CLIENTS_MAX {
             clients.clear();
         }
@@ -104,7 +110,7 @@ impl Tls {
     }
 
     async fn make(&self, tls: &TlsProbe, alpn: Alpn) -> Result<TlsClient, String> {
-        let profile = self.profile(tls).map_err(|unfit| {
+        let profile = self.find(tls).map_err(|unfit| {
             let name = tls.profile.as_deref().unwrap_or_default();
             format!(
                 "the check cannot be made: the TLS profile {name} {}",
@@ -116,13 +122,13 @@ impl Tls {
         } else if let Some(pem) = &tls.ca_pem {
             let authorities = Authorities::from_pem(pem.as_bytes());
             Trust::Issuers(authorities.map_err(|error| format!("ca_pem {error}"))?)
-        } else if let Some(authorities) = profile.and_then(|it| it.authorities.clone()) {
+        } else if let Some(authorities) = profile.authorities {
             Trust::Issuers(authorities)
         } else {
             Trust::Issuers(self.shared.system().await?)
         };
-        let identity = profile.and_then(|it| it.identity.clone());
-        let client = TlsClient::new(&trust, identity, alpn).map_err(|error| error.to_string())?;
+        let client =
+            TlsClient::new(&trust, profile.identity, alpn).map_err(|error| error.to_string())?;
         match tls.server_name.as_deref() {
             None => Ok(client),
             Some(name) => {
@@ -132,12 +138,19 @@ impl Tls {
         }
     }
 
-    fn profile(&self, tls: &TlsProbe) -> Result<Option<&Profile>, Unfit> {
+    fn generation(&self, tls: &TlsProbe) -> u64 {
+        let name = tls.profile.as_deref();
+        let kept = name.and_then(|name| self.shared.profiles.get(name));
+        kept.map_or(0, |kept| locked(kept).generation)
+    }
+
+    /// Gives the profile that a check names; one that names none has an empty one.
+    fn find(&self, tls: &TlsProbe) -> Result<Profile, Unfit> {
         let Some(name) = tls.profile.as_deref() else {
-            return Ok(None);
+            return Ok(Profile::default());
         };
         match self.shared.profiles.get(name) {
-            Some(profile) => Ok(Some(profile)),
+            Some(kept) => Ok(locked(kept).profile.clone()),
             None => Err(Unfit {
                 field: "profile",
                 rule: format!(
@@ -146,6 +159,31 @@ impl Tls {
                 ),
             }),
         }
+    }
+
+    /// Reads a profile again when one of its files is another one, as it is when a certificate was renewed. What cannot
+    /// be used leaves everything as it was.
+    async fn refresh(&self, name: &str, timeout: Duration) {
+        let shared = Arc::clone(&self.shared);
+        let name = name.to_owned();
+        let looking = tokio::task::spawn_blocking(move || {
+            let Some(kept) = shared.profiles.get(&name) else {
+                return;
+            };
+            match locked(kept).refresh() {
+                Ok(false) => {}
+                Ok(true) => {
+                    let of_it = |tls: &TlsProbe| tls.profile.as_deref() == Some(&*name);
+                    locked(&shared.clients).retain(|(tls, ..), _| !of_it(tls));
+                    tracing::info!(profile = name, "a TLS profile was read again");
+                }
+                Err((field, rule)) => {
+                    tracing::warn!(profile = name, field, rule, "a TLS profile stays as it was");
+                }
+            }
+        });
+        // A file system that does not answer leaves what was read before.
+        let _ = tokio::time::timeout(timeout / 4, looking).await;
     }
 
     fn known(&self) -> String {
@@ -159,7 +197,7 @@ impl Tls {
 
 impl ProbeRules for Tls {
     fn judge(&self, tls: &TlsProbe) -> Result<(), Unfit> {
-        self.profile(tls)?;
+        self.find(tls)?;
         let Some(pem) = &tls.ca_pem else {
             return Ok(());
         };
@@ -182,68 +220,17 @@ impl Shared {
         };
         self.system.get_or_try_init(read).await.cloned()
     }
-
-    /// The map is whole after every statement, so a panic elsewhere does not spoil it.
-    fn clients(&self) -> MutexGuard<'_, HashMap<(TlsProbe, Alpn), TlsClient>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Profile {
-    /// The error is the field with the rule that it breaks.
-    fn load(profile: &TlsProfile) -> Result<Self, (&'static str, String)> {
-        let authorities = match &profile.ca_file {
-            None => None,
-            Some(path) => Some(of("ca_file", path, Authorities::from_pem)?),
-        };
-        let identity = match (&profile.cert_file, &profile.key_file) {
-            (None, None) => None,
-            (Some(cert), Some(key)) => {
-                let certificate = read(cert).map_err(|rule| ("cert_file", rule))?;
-                Some(of("key_file", key, |key| {
-                    Identity::from_pem(&certificate, key)
-                })?)
-            }
-            (Some(_), None) => return Err(("key_file", "must be set beside cert_file".to_owned())),
-            (None, Some(_)) => return Err(("cert_file", "must be set beside key_file".to_owned())),
-        };
-        if authorities.is_none() && identity.is_none() {
-            let rule = "must be set, or cert_file and key_file";
-            return Err(("ca_file", rule.to_owned()));
-        }
-        Ok(Self {
-            authorities,
-            identity,
-        })
-    }
-}
-
-/// Reads what a file of a profile holds.
-fn of<T, E: fmt::Display>(
-    field: &'static str,
-    path: &Path,
-    understand: impl FnOnce(&[u8]) -> Result<T, E>,
-) -> Result<T, (&'static str, String)> {
-    let bytes = read(path).map_err(|rule| (field, rule))?;
-    understand(&bytes).map_err(|error| (field, format!("{error} ({})", path.display())))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    let mut bounded = file.take(FILE_BYTES_MAX + 1);
-    bounded.read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("must be at most 1 MiB ({})", path.display()));
-    }
-    Ok(bytes)
+/// What is behind a lock here is whole after every statement, so a panic elsewhere does not spoil it.
+fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
-            .field("profiles", &self.shared.profiles)
+            .field("profiles", &self.shared.profiles.keys())
             .finish_non_exhaustive()
     }
 }

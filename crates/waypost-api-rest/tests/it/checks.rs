@@ -11,39 +11,37 @@ fn instance(check: &Value) -> String {
     json!({"address": "10.0.0.1", "checks": [check]}).to_string()
 }
 
+/// A check that can never pass, with the field, the value and the rule of its refusal.
 type Refused = (Value, &'static str, &'static str, &'static str);
 
-/// Checks that can never pass, with what is said of them.
-fn never_passing() -> Vec<Refused> {
-    let https = |tls: Value| json!({"id": "c", "kind": "https", "tls": tls});
-    let grpc = |more: Value| {
-        let mut check = json!({"id": "c", "kind": "grpc"});
-        let fields = check.as_object_mut().unwrap();
-        fields.extend(more.as_object().unwrap().clone());
-        check
-    };
-    let foreign = "is not a field of this kind of check";
+const FOREIGN: &str = "is not a field of this kind of check";
+
+fn https(tls: &Value) -> Value {
+    json!({"id": "c", "kind": "https", "tls": tls})
+}
+
+fn wrong_values() -> Vec<Refused> {
     vec![
         (
-            https(json!({"server_name": "a:443"})),
+            https(&json!({"server_name": "a:443"})),
             "checks.c.tls.server_name",
             "a:443",
             "must be a host name or an address, without a port",
         ),
         (
-            https(json!({"ca_pem": "x", "insecure": true})),
+            https(&json!({"ca_pem": "x", "insecure": true})),
             "checks.c.tls.ca_pem",
             "1 bytes",
             "must not be given with insecure, which takes any certificate",
         ),
         (
-            https(json!({"profile": "../key"})),
+            https(&json!({"profile": "../key"})),
             "checks.c.tls.profile",
             "../key",
             "must be 1 to 64 letters, digits, hyphens and underscores",
         ),
         (
-            grpc(json!({"service": ""})),
+            json!({"id": "c", "kind": "grpc", "service": ""}),
             "checks.c.service",
             "",
             "must be a name of 1 to 256 visible ASCII characters; leave it out to ask about the whole server",
@@ -54,30 +52,40 @@ fn never_passing() -> Vec<Refused> {
             "CONNECT",
             "must be a method that asks for an answer: not CONNECT, not TRACE",
         ),
-        (grpc(json!({"path": "/"})), "checks.c.path", "", foreign),
+    ]
+}
+
+fn fields_of_another_kind() -> Vec<Refused> {
+    vec![
         (
-            grpc(json!({"expected_status": "200"})),
+            json!({"id": "c", "kind": "grpc", "path": "/"}),
+            "checks.c.path",
+            "",
+            FOREIGN,
+        ),
+        (
+            json!({"id": "c", "kind": "grpc", "expected_status": "200"}),
             "checks.c.expected_status",
             "",
-            foreign,
+            FOREIGN,
         ),
         (
             json!({"id": "c", "kind": "https", "service": "a"}),
             "checks.c.service",
             "",
-            foreign,
+            FOREIGN,
         ),
         (
             json!({"id": "c", "kind": "http", "tls": {}}),
             "checks.c.tls",
             "",
-            foreign,
+            FOREIGN,
         ),
         (
             json!({"id": "c", "kind": "tcp", "tls": {}}),
             "checks.c.tls",
             "",
-            foreign,
+            FOREIGN,
         ),
     ]
 }
@@ -85,7 +93,7 @@ fn never_passing() -> Vec<Refused> {
 #[tokio::test]
 async fn a_check_that_can_never_pass_is_refused_with_field_value_and_rule() {
     let server = start().await;
-    for (check, field, value, rule) in never_passing() {
+    for (check, field, value, rule) in [wrong_values(), fields_of_another_kind()].concat() {
         let bodies = [
             (INSTANCE, instance(&check)),
             (SERVICE, json!({"checks": [check]}).to_string()),

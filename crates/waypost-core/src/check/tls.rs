@@ -54,6 +54,12 @@ pub trait ProbeRules: fmt::Debug + Send + Sync + 'static {
 }
 
 impl TlsProbe {
+    /// Says whether a profile can have this name: letters, digits, hyphens and underscores, at most 64.
+    pub fn is_profile_name(name: &str) -> bool {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=PROFILE_BYTES_MAX).contains(&name.len()) && name.bytes().all(legal)
+    }
+
     pub(super) fn validate(&self, field: impl Fn(&str) -> String) -> Result<(), RegistryError> {
         let of = |name: &str| field(&format!("tls.{name}"));
         if let Some(name) = &self.server_name
@@ -75,7 +81,7 @@ impl TlsProbe {
             }
         }
         match &self.profile {
-            Some(profile) if !is_profile_name(profile) => {
+            Some(profile) if !Self::is_profile_name(profile) => {
                 let rule = "must be 1 to 64 letters, digits, hyphens and underscores";
                 Err(RegistryError::invalid(of("profile"), profile, rule))
             }
@@ -97,12 +103,6 @@ impl TlsProbe {
             RegistryError::invalid(field(&format!("tls.{}", unfit.field)), value, unfit.rule)
         })
     }
-}
-
-/// Says whether a name can be that of a profile: letters, digits, hyphens and underscores, at most 64.
-fn is_profile_name(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=PROFILE_BYTES_MAX).contains(&name.len()) && name.bytes().all(legal)
 }
 
 /// Certificates are long and say nothing to a reader.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use waypost_core::text;
 
 use super::*;
+use crate::TlsProfile;
 use crate::testing::tls::Authority;
 
 fn with(profile: TlsProfile) -> HealthConfig {
@@ -82,6 +83,17 @@ fn a_profile_that_cannot_be_used_is_refused_with_setting_file_and_rule() {
 }
 
 #[test]
+fn a_profile_that_no_check_could_name_is_refused() {
+    let config = HealthConfig {
+        tls_profiles: [("a b".to_owned(), TlsProfile::default())].into(),
+        ..HealthConfig::default()
+    };
+    let errors = Tls::load(&config).unwrap_err();
+    assert_eq!(errors[0].field, "tls_profiles.a b");
+    assert!(errors[0].rule.contains("1 to 64 letters"), "{errors:?}");
+}
+
+#[test]
 fn certificates_that_nobody_can_read_and_profiles_that_are_not_there_are_refused() {
     let tls = Tls::load(&HealthConfig::default()).unwrap();
     let authority = Authority::new();
@@ -135,9 +147,9 @@ async fn clients_are_kept_up_to_a_bound() {
         tls.client(&named(at), Alpn::Http1, patience).await.unwrap();
         tls.client(&named(at), Alpn::Http1, patience).await.unwrap();
     }
-    assert_eq!(tls.shared.clients().len(), CLIENTS_MAX);
+    assert_eq!(locked(&tls.shared.clients).len(), CLIENTS_MAX);
     tls.client(&named(CLIENTS_MAX), Alpn::Http1, patience)
         .await
         .unwrap();
-    assert_eq!(tls.shared.clients().len(), 1);
+    assert_eq!(locked(&tls.shared.clients).len(), 1);
 }

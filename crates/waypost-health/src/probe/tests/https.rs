@@ -251,9 +251,9 @@ fn profiles(folder: &std::path::Path, client: &Pair, authority: &Authority) -> T
 #[tokio::test]
 async fn a_client_certificate_is_shown_by_the_profile_that_has_it() {
     let authority = Authority::new();
-    let folder = tempfile::tempdir().unwrap();
+    let [folder, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let right = profiles(folder.path(), &authority.client(), &authority);
-    let wrong = profiles(folder.path(), &Authority::new().client(), &authority);
+    let wrong = profiles(other.path(), &Authority::new().client(), &authority);
     let edge = || TlsProbe {
         profile: Some(text("edge")),
         ..TlsProbe::default()
@@ -282,6 +282,39 @@ async fn a_client_certificate_is_shown_by_the_profile_that_has_it() {
         let report = ask_with(&wrong, edge(), target.address, PATIENT).await;
         assert_eq!(report.state, CheckState::Failing, "{version:?}");
     }
+}
+
+#[tokio::test]
+async fn a_profile_whose_files_are_renewed_is_read_again_and_one_that_cannot_be_used_stays() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    // A client of nobody: what it is replaced by decides.
+    let tls = profiles(folder.path(), &Authority::new().client(), &authority);
+    let manners = Manners {
+        clients_of: Some(authority.pem.clone()),
+        ..Manners::of(authority.server(&["127.0.0.1"]))
+    };
+    let target = SecuredTarget::new(manners, OK).await;
+    let ask = || async {
+        let edge = TlsProbe {
+            profile: Some(text("edge")),
+            ..TlsProbe::default()
+        };
+        ask_with(&tls, edge, target.address, PATIENT).await
+    };
+    assert_eq!(ask().await.state, CheckState::Failing);
+    let right = authority.client();
+    let write = |name: &str, pem: &str| std::fs::write(folder.path().join(name), pem).unwrap();
+    // A certificate without its key yet.
+    write("client.pem", &format!("\n{}", right.certificate));
+    assert_eq!(ask().await.state, CheckState::Failing);
+    write("client.key", &format!("\n{}", right.key));
+    let report = ask().await;
+    assert_eq!(report.state, CheckState::Passing, "{}", report.reason);
+    write("client.pem", "nothing");
+    std::fs::remove_file(folder.path().join("ca.pem")).unwrap();
+    let report = ask().await;
+    assert_eq!(report.state, CheckState::Passing, "{}", report.reason);
 }
 
 #[tokio::test]
