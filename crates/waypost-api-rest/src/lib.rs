@@ -50,6 +50,11 @@ pub use state::{DnsFacts, DnsTtls, RestContext};
 
 use state::Rest;
 
+/// Returns the OpenAPI document of this version, as `/openapi.json` sends it.
+pub fn openapi(version: &str) -> serde_json::Value {
+    openapi::document(version)
+}
+
 /// Makes the routes of the API. `/health` is open; everything else asks the authenticator.
 pub fn router(context: RestContext) -> Router {
     let rest = Arc::new(Rest::new(context));

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use waypost_cli::{ClientCommand, Exit, GlobalOptions, OutputFormat};
 
 mod config;
+mod schema;
 mod serve;
 mod wire;
 
@@ -35,6 +36,8 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the JSON Schema of what a command prints
+    Schema(schema::SchemaArguments),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let exit = match command {
         Command::Serve(settings) => serve::serve(&settings),
         Command::Config(ConfigCommand::Show(settings)) => serve::show(&settings, global.output),
+        Command::Schema(arguments) => schema::print(&arguments, global.output),
         Command::Client(command) => run_client(command, &global),
         Command::Run(arguments) => return ExitCode::from(run_command(*arguments, &global)),
     };
