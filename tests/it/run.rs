@@ -596,7 +596,7 @@ fn bad_arguments_are_refused_before_anything_runs() {
     for (arguments, rule) in [
         (
             vec!["--name", "a", "--check", "icmp", "--", "true"],
-            "http, http:/PATH, tcp or none",
+            "http:/PATH, https:/PATH, grpc:SERVICE, grpcs:SERVICE, tcp or none",
         ),
         (
             vec![
