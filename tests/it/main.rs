@@ -48,5 +48,6 @@ mod operators;
 mod peers;
 mod readme;
 mod run;
+mod schemas;
 mod sources;
 mod tokens;
