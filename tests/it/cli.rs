@@ -403,6 +403,11 @@ fn a_secret_is_no_argument() {
 fn completions_and_version_need_no_server() {
     for shell in ["bash", "zsh", "fish"] {
         let script = ended(&run(waypost(["completions", shell])), 0);
+        // These ask the program each time: see `completions`.
+        assert!(script.contains("WAYPOST_COMPLETE"), "{shell}: {script}");
+    }
+    for shell in ["elvish", "powershell"] {
+        let script = ended(&run(waypost(["completions", shell])), 0);
         for command in ["serve", "deregister", "explain"] {
             assert!(script.contains(command), "{shell}: no {command}");
         }

@@ -33,6 +33,7 @@ mod causes;
 mod checks;
 mod cli;
 mod cloudmap;
+mod completions;
 mod dns_clients;
 mod dns_commands;
 mod dns_load;
