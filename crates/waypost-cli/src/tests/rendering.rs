@@ -195,11 +195,13 @@ async fn changes_are_confirmed_in_a_line() {
 }
 
 #[tokio::test]
-async fn completions_know_the_commands() {
+async fn completions_know_the_commands_or_ask_the_program() {
     let server = server().await;
-    for shell in ["bash", "zsh", "fish"] {
+    let asking = ["bash", "zsh", "fish"].map(|shell| (shell, "WAYPOST_COMPLETE"));
+    let knowing = ["elvish", "powershell"].map(|shell| (shell, "deregister"));
+    for (shell, word) in asking.into_iter().chain(knowing) {
         let ran = waypost(&server, &format!("completions {shell}")).await;
-        assert!(ran.out.contains("deregister"), "{shell}");
+        assert!(ran.out.contains(word), "{shell}");
         assert!(!ran.out.contains("discovery-secret"), "{shell}");
     }
     assert_eq!(server.calls(), [""; 0], "completions need no server");
