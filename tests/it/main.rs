@@ -48,6 +48,7 @@ mod operations;
 mod operators;
 mod peers;
 mod readme;
+mod references;
 mod run;
 mod schemas;
 mod sources;

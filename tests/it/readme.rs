@@ -175,6 +175,20 @@ fn the_readme_of_the_http_api_does_what_it_says() {
 }
 
 #[test]
+fn every_page_of_the_documents_does_what_it_says() {
+    let pages = fs::read_dir(root().join("docs")).unwrap();
+    let mut pages: Vec<String> = pages
+        .map(|page| format!("docs/{}", page.unwrap().file_name().to_str().unwrap()))
+        .filter(|page| read(page).contains("```sh test"))
+        .collect();
+    pages.sort();
+    assert!(pages.len() >= 9, "{pages:?}");
+    for page in pages {
+        runs(&page);
+    }
+}
+
+#[test]
 fn the_readme_begins_with_the_command_that_serves_and_names_the_one_that_tests() {
     let commands: Vec<String> = shell_blocks(&read("README.md"))
         .iter()

@@ -15,6 +15,7 @@ pub(crate) struct Config {
     pub(crate) http: waypost_http::ListenerConfig,
     /// The DNS server.
     pub(crate) dns: waypost_api_dns::DnsConfig,
+    /// The AWS Cloud Map API.
     pub(crate) cloudmap: waypost_api_cloudmap::CloudMapConfig,
     /// Who may use the server.
     pub(crate) access: waypost_access::AccessConfig,
