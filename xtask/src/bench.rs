@@ -8,6 +8,7 @@ mod figure;
 mod heading;
 mod registry;
 mod server;
+mod watch;
 
 /// Runs the benchmark of that name. A quick run measures little and keeps nothing.
 ///
@@ -18,8 +19,9 @@ pub fn run(environment: &Environment, name: &str, quick: bool) -> Result<bool, F
         "cloudmap" => cloudmap::run(environment, quick).map(|()| true),
         "dns" => dns::run(environment, quick).map(|()| true),
         "registry" => registry::run(environment, quick).map(|()| true),
+        "watch" => watch::run(environment, quick).map(|()| true),
         _ => Err(Failure::new(format!(
-            "there is no benchmark `{name}`; there are `cloudmap`, `dns` and `registry`"
+            "there is no benchmark `{name}`; there are `cloudmap`, `dns`, `registry` and `watch`"
         ))),
     }
 }
