@@ -245,7 +245,7 @@ fn a_server_for_everybody_starts_only_when_that_is_meant() {
 /// Runs `serve` on all addresses and gives what it says: its banner, or how it ended and why.
 fn serve_everywhere(variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = waypost(["serve", "--http", "0.0.0.0:0", "--data-dir"]);
+    let mut command = waypost(["serve", "--http", "0.0.0.0:0", "--dns", "off", "--data-dir"]);
     command
         .arg(folder.path().join("data"))
         .current_dir(folder.path());

@@ -210,7 +210,10 @@ fn namespaces_and_services_are_made_changed_and_removed() {
         (&json!("another"), &json!(30))
     );
     let out = ok(&server, "namespace ls");
-    assert!(out.contains("shop.internal"), "{out}");
+    assert!(
+        out.starts_with("NAMESPACE ") && out.contains("shop.internal"),
+        "{out}"
+    );
     let create = "service create cart -n shop.internal --fail-open true --lease 1m --tag blue --record A:5s --attribute team=x";
     let out = ok(&server, create);
     for part in ["fails open      yes", "60 s", "blue", "A for 5 s", "team=x"] {

@@ -39,6 +39,17 @@ impl Standing {
     }
 }
 
+/// Whether DNS answers for the namespace of an instance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum InDns {
+    /// It does.
+    Looked,
+    /// It does for others.
+    OfOtherKind,
+    /// Nobody answers DNS here.
+    Off,
+}
+
 /// Says where an instance stands.
 pub(crate) fn standing(state: &ServiceState, instance: &Instance) -> Standing {
     let in_rotation = state.rotation().contains(instance.key());
@@ -60,9 +71,15 @@ pub(crate) fn standing(state: &ServiceState, instance: &Instance) -> Standing {
         ),
         _ => (health_reason(state, instance, in_rotation), verdict.since),
     };
+    // Who would be served when nobody else is left has that place only where the service wants it.
+    let is_out = instance.tier() == CoreTier::FailOpen && !state.service().fail_open;
     Standing {
         in_rotation,
-        tier: instance.tier(),
+        tier: if is_out {
+            CoreTier::Out
+        } else {
+            instance.tier()
+        },
         reason,
         since,
     }
@@ -218,7 +235,7 @@ pub(crate) fn explain(
     now: Monotonic,
     history: Vec<HealthEdge>,
     default_namespace: &waypost_core::NamespaceName,
-    is_in_dns: bool,
+    in_dns: InDns,
 ) -> Explanation {
     let standing = standing(state, instance);
     let key = instance.key();
@@ -227,8 +244,18 @@ pub(crate) fn explain(
         .count()
         > 1;
     let mut visible = visibility(state, instance, &standing, default_namespace);
-    if is_in_dns {
-        visible.extend(dns::visibility(state, instance, &standing));
+    match in_dns {
+        InDns::Looked => visible.extend(dns::visibility(state, instance, &standing)),
+        InDns::OfOtherKind => visible.push(Visibility {
+            dialect: "dns",
+            place: "no name".to_owned(),
+            visible: false,
+            why: format!(
+                "namespace {} is of the kind Http, which is not looked up by DNS",
+                key.service.namespace
+            ),
+        }),
+        InDns::Off => {}
     }
     Explanation {
         namespace: key.service.namespace.as_str().to_owned(),

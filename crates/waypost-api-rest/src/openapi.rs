@@ -198,6 +198,10 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
             name_of(127).pattern(Some(visible)),
             "Name of the service; DNS labels joined by dots in a namespace that is looked up by DNS",
         ),
+        "id" if path.starts_with("/v1/tokens") => (
+            name_of(64).pattern(Some(id)),
+            "Id of the credential, as the list shows it",
+        ),
         "id" | "instance_id" => (
             name_of(64).pattern(Some(id)),
             "Id of the instance in its service",
@@ -214,18 +218,6 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
             "Most entries of the page",
         ),
         "check" => (name_of(64).pattern(Some(id)), "Name of the check"),
-        "block_seconds" => (
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .minimum(Some(1))
-                .maximum(Some(2_592_000)),
-            "Seconds for which nobody may register it again",
-        ),
-        "reason" => (text().max_length(Some(256)), "Why, with block_seconds"),
-        "author" => (
-            text().max_length(Some(64)).pattern(Some("^[!-~]*$")),
-            "Who, with block_seconds, where nobody has a credential",
-        ),
         "after" if path.ends_with("/instances") => (
             text()
                 .min_length(Some(1))
@@ -264,6 +256,18 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
 fn filter(name: &str) -> (ObjectBuilder, &'static str) {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     match name {
+        "block_seconds" => (
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(1))
+                .maximum(Some(2_592_000)),
+            "Seconds for which nobody may register it again",
+        ),
+        "reason" => (text().max_length(Some(256)), "Why, with block_seconds"),
+        "author" => (
+            text().max_length(Some(64)).pattern(Some("^[!-~]*$")),
+            "Who, with block_seconds, where nobody has a credential",
+        ),
         "revision" => (
             text().pattern(Some("^[0-9a-f]{16}\\.[0-9]{1,18}(\\.[0-9a-f]{16})?$")),
             "The Waypost-Revision of the answer before, or its `revision`",

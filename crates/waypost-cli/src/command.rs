@@ -62,7 +62,7 @@ pub enum ClientCommand {
     /// List the instances that may be sent traffic now
     Discover(DiscoverArguments),
     /// Register an instance, or many from a file
-    Register(RegisterArguments),
+    Register(Box<RegisterArguments>),
     /// Remove an instance
     Deregister(DeregisterArguments),
     /// Renew the lease of an instance

@@ -85,6 +85,11 @@ fn refused(problem: &Problem) -> Vec<(&str, Option<&str>, &str)> {
     )]
 }
 
+/// Says whether an error is about a thing of this kind: the server's sentence begins with the word.
+fn about(error: &ClientError, kind: &str) -> bool {
+    error.to_string().starts_with(kind)
+}
+
 fn hint(error: &ClientError) -> Option<&'static str> {
     let status = error.problem().map(|problem| problem.status);
     match (error.kind(), status) {
@@ -96,6 +101,12 @@ fn hint(error: &ClientError) -> Option<&'static str> {
         }
         (ErrorKind::Denied, _) => {
             Some("--token-file, WAYPOST_TOKEN or SERVICE_DISCOVERY_SECRET gives the token")
+        }
+        (ErrorKind::NotFound, Some(404)) if about(error, "credential") => {
+            Some("`waypost token ls` lists the credentials")
+        }
+        (ErrorKind::NotFound, Some(404)) if about(error, "namespace") => {
+            Some("`waypost namespace ls` lists the namespaces")
         }
         (ErrorKind::NotFound, Some(404)) => {
             Some("`waypost ls` lists the services; -n or SERVICE_NAMESPACE sets the namespace")

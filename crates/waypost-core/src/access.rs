@@ -243,8 +243,8 @@ impl Access {
     }
 
     fn refusal(&self, verb: Verb, what: String, seen: bool) -> RegistryError {
-        // A credential that can do the verb nowhere is told so: hiding would only puzzle its owner.
-        if seen || !self.allows_somewhere(verb) {
+        // Only reads hide what is there: a refused change is the same for whatever name, and so tells nothing.
+        if seen || verb != Verb::Read || !self.allows_somewhere(verb) {
             RegistryError::Denied {
                 subject: self.subject.to_string(),
                 verb: verb.as_str(),

@@ -16,10 +16,12 @@ use waypost_core::{
     Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, NamespaceName, Opened, Parts,
     Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds,
 };
+use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::{Checker, Probes, Tls};
 use waypost_http::{
-    Condition, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server, Service, ops_routes,
+    BindError, Condition, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server, Service,
+    ops_routes,
 };
 use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
@@ -89,7 +91,7 @@ struct Storage {
 pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError> {
     let config = &loaded.value;
     let tls = check(loaded)?;
-    let server = Server::bind(&config.http).map_err(failed)?;
+    let server = Server::bind(&config.http).map_err(|error| refused(&error))?;
     let dns = DnsServer::bind(&config.dns).map_err(failed)?;
     let table = Arc::new(table(config));
     let on_loopback = server.local_addr().ip().is_loopback();
@@ -151,6 +153,23 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
     })
+}
+
+/// Says who holds a port that is taken, and what to do.
+fn refused(error: &BindError) -> ServeError {
+    let BindError::Listen { address, cause } = error else {
+        return failed(error);
+    };
+    if cause.kind() != std::io::ErrorKind::AddrInUse {
+        return failed(error);
+    }
+    let holder = who_holds(address.port(), Protocol::Tcp).map_or_else(
+        || "another process holds the port".to_owned(),
+        |holder| format!("{holder} holds the port"),
+    );
+    failed(format!(
+        "{error}; {holder}: stop it, or choose another with --http ADDRESS:PORT"
+    ))
 }
 
 fn table(config: &Config) -> Table {

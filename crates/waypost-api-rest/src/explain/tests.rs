@@ -117,7 +117,7 @@ impl World {
             Monotonic(0),
             Vec::new(),
             &service().namespace,
-            false,
+            InDns::Off,
         )
     }
 
@@ -219,10 +219,7 @@ fn a_failing_check_tells_what_it_got_and_since_when() {
         world.answer("a", Some(503), cause, Some("{\"status\":\"down\"}"), true);
         let standing = world.standing("a");
         assert_eq!(standing.reason, format!("check http failing: {cause}"));
-        assert_eq!(
-            (standing.tier, standing.since),
-            (CoreTier::FailOpen, minute(2))
-        );
+        assert_eq!((standing.tier, standing.since), (CoreTier::Out, minute(2)));
         let explanation = world.explain("a");
         let check = &explanation.checks[0];
         assert_eq!((check.state, check.since), ("failing", Rfc3339(minute(2))));
@@ -386,7 +383,14 @@ fn an_instance_of_another_namespace_is_not_seen_on_the_sources_paths() {
     let state = world.snapshot.service(&service()).unwrap();
     let instance = state.instance(&key("a")).unwrap();
     let other = NamespaceName::new("other.internal").unwrap();
-    let explanation = explain(state, instance, Monotonic(0), Vec::new(), &other, false);
+    let explanation = explain(
+        state,
+        instance,
+        Monotonic(0),
+        Vec::new(),
+        &other,
+        InDns::Off,
+    );
     let visible: Vec<&str> = explanation
         .visible
         .iter()
@@ -426,7 +430,7 @@ fn the_journal_and_the_latest_edges_are_told_once_each() {
         Monotonic(0),
         journal,
         &service().namespace,
-        false,
+        InDns::Off,
     );
     let told: Vec<_> = explanation
         .history

@@ -8,9 +8,10 @@ use waypost_core::{
 };
 use waypost_http::{Request, Router};
 
-use super::own::{gone, owner, service_asked};
+use super::own::{gone, only, owner, service_asked};
 use super::{answer, param, waiting};
 use crate::error::Answer;
+use crate::explain::InDns;
 use crate::state::Rest;
 use crate::time::Rfc3339;
 use crate::wire::own::HealthEdge;
@@ -25,6 +26,7 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
 
 async fn explain(rest: &Rest, request: &mut Request) -> Answer {
     let head = &request.head;
+    only(head, &["namespace", "owner"])?;
     let access = rest.reader(head, DIALECT)?;
     let service = service_asked(rest, head)?;
     let id = InstanceId::new(param(head, "id"))?;
@@ -33,7 +35,7 @@ async fn explain(rest: &Rest, request: &mut Request) -> Answer {
         let view = rest.registry.view(&access);
         let named = service.instance(owner.clone().unwrap_or_default(), id.clone());
         let found = view.instance(&service, &id, owner.as_ref());
-        let gone = |error| gone(rest, &access, &named, error, "there is nothing to explain");
+        let gone = |error| gone(rest, &access, &named, &error, "there is nothing to explain");
         found.map_err(gone)?.key().clone()
     };
     let history = history(rest, &access, &key).await;
@@ -43,9 +45,13 @@ async fn explain(rest: &Rest, request: &mut Request) -> Answer {
     let state = view.service(&service)?;
     let now = rest.registry.clock().monotonic();
     let kind = view.namespace(&service.namespace)?.namespace().kind;
-    let is_in_dns = !rest.dns.listen.is_empty() && kind != NamespaceKind::Http;
+    let in_dns = match kind {
+        _ if rest.dns.listen.is_empty() => InDns::Off,
+        NamespaceKind::Http => InDns::OfOtherKind,
+        _ => InDns::Looked,
+    };
     let explanation =
-        crate::explain::explain(state, instance, now, history, rest.namespace(), is_in_dns);
+        crate::explain::explain(state, instance, now, history, rest.namespace(), in_dns);
     Ok(answer(StatusCode::OK, &explanation))
 }
 

@@ -128,6 +128,7 @@ pub(crate) fn owner(head: &RequestHead) -> Result<Option<Owner>, Refusal> {
 }
 
 fn namespace(rest: &Rest, head: &RequestHead) -> Answer {
+    only(head, &[])?;
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let name = NamespaceName::new(param(head, "namespace"))?;
@@ -136,6 +137,7 @@ fn namespace(rest: &Rest, head: &RequestHead) -> Answer {
 }
 
 fn list_namespaces(rest: &Rest, head: &RequestHead) -> Answer {
+    only(head, &["limit", "after"])?;
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let page = Page::of(head, &rest.config)?;
@@ -160,6 +162,7 @@ fn list_namespaces(rest: &Rest, head: &RequestHead) -> Answer {
 }
 
 fn services(rest: &Rest, head: &RequestHead) -> Answer {
+    only(head, &["limit", "after"])?;
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let page = Page::of(head, &rest.config)?;
@@ -181,6 +184,7 @@ fn services(rest: &Rest, head: &RequestHead) -> Answer {
 }
 
 fn service(rest: &Rest, head: &RequestHead) -> Answer {
+    only(head, &WAITING)?;
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let key = service_key(head)?;
@@ -301,6 +305,7 @@ async fn delete_service(rest: &Rest, request: &mut Request) -> Answer {
 }
 
 fn instance(rest: &Rest, head: &RequestHead) -> Answer {
+    only(head, &["owner", "revision", "wait"])?;
     let access = rest.reader(head, DIALECT)?;
     let view = rest.registry.view(&access);
     let (key, id) = (service_key(head)?, InstanceId::new(param(head, "id"))?);
@@ -378,7 +383,7 @@ async fn delete_instance(rest: &Rest, request: &mut Request) -> Answer {
     let command = modes::removal(rest, &access, &request.head, (service, id, owner))?;
     let applied = rest.registry.apply(&access, guarded(fact, command)).await;
     applied.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => gone(rest, &access, &key, error, "there is nothing to remove"),
+        ErrorKind::NotFound => gone(rest, &access, &key, &error, "there is nothing to remove"),
         _ => refusal_of_what_is(view.position().epoch, error),
     })?;
     Ok(empty(StatusCode::NO_CONTENT))
@@ -442,7 +447,28 @@ pub(crate) fn service_asked(rest: &Rest, head: &RequestHead) -> Result<ServiceKe
     })
 }
 
+/// Refuses what a read does not know: a filter that is ignored would give others than those that were meant.
+pub(crate) fn only(head: &RequestHead, known: &[&str]) -> Result<(), Refusal> {
+    if head.raw_query().is_empty() {
+        return Ok(());
+    }
+    let query = head.query()?;
+    let Some((name, _)) = query.iter().find(|(name, _)| !known.contains(name)) else {
+        return Ok(());
+    };
+    let rule = if known.is_empty() {
+        "is not known: there is none here".to_owned()
+    } else {
+        format!("is not known; known are {}", known.join(", "))
+    };
+    Err(RegistryError::invalid("parameter", name, rule).into())
+}
+
+/// What a read takes that can wait.
+const WAITING: [&str; 2] = ["revision", "wait"];
+
 fn discover(rest: &Rest, head: &RequestHead) -> Answer {
+    only(head, &["namespace", "revision", "wait"])?;
     rest.metrics.timed(DIALECT, || {
         let access = rest.reader(head, DIALECT)?;
         let view = rest.registry.view(&access);

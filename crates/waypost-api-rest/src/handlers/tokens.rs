@@ -57,9 +57,17 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
     require_admin(&access)?;
     let settings: TokenSettings = read_json(request).await?;
     let wanted = wanted(rest, &settings)?;
-    if !rest.authenticator.needs_credentials() && !wanted.grants.is_empty() {
-        let rule = "must be none for the first credential: from then on nobody has access without one, and somebody must be able to issue the next";
-        return Err(RegistryError::invalid("grants", settings.grants.len(), rule).into());
+    if !rest.authenticator.needs_credentials() {
+        // From then on nobody has access without one, and somebody must be able to issue the next.
+        let first = "the first credential must be a token for everything: `waypost token create admin`, or {\"name\": \"admin\"}";
+        if !wanted.grants.is_empty() {
+            let rule = format!("must not be given yet: {first}");
+            return Err(RegistryError::invalid("grants", settings.name, rule).into());
+        }
+        if settings.aws {
+            let rule = format!("must not be asked for yet: {first}");
+            return Err(RegistryError::invalid("aws", "true", rule).into());
+        }
     }
     if Issued::all(&rest.snapshots.latest()).count() >= TOKENS_MAX {
         let rule = format!("at most {TOKENS_MAX} credentials");
@@ -73,6 +81,7 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
         expected: NEW,
     };
     rest.registry.apply(&access, command).await?;
+    tracing::info!(id = %made.issued.id, name = %made.issued.name, by = %access.subject(), "a credential was issued");
     rest.live.credentials_changed();
     let token = shown(&made.issued, Some(made.secret.expose()));
     Ok(answer(StatusCode::CREATED, &token))

@@ -39,7 +39,7 @@ async fn an_explanation_has_every_piece_of_evidence() {
     let out = "it is out of rotation";
     let expected = json!({
         "namespace": "svc.internal", "service": "web", "id": "web-1", "owner": "",
-        "in_rotation": false, "tier": "fail_open",
+        "in_rotation": false, "tier": "out",
         "reason": "check http failing: answered 503", "since": "2024-01-15T10:30:02Z",
         "health": "Unhealthy", "checked_health": "Unhealthy", "mode": "Active", "weight": 1,
         "overrides": {"mode": null, "weight": null, "health": null, "block": null},

@@ -43,7 +43,13 @@ impl DiscoverArguments {
                 Exit::Unhealthy,
                 format!("no instance of {service} may be sent traffic"),
             )
-            .with_hint(format!("`waypost ls {service}` shows why each one is out")));
+            .with_hint(match options.named_namespace() {
+                Some(namespace) => format!(
+                    "`waypost -n {} ls {service}` shows why each one is out",
+                    visible(namespace)
+                ),
+                None => format!("`waypost ls {service}` shows why each one is out"),
+            }));
         }
         if rotation.tier == Some(Tier::FailOpen) {
             screen.note(&format!(

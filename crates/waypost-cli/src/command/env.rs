@@ -41,7 +41,7 @@ const AWS_NOTES: [&str; 4] = [
     "JavaScript: new ServiceDiscoveryClient({ disableHostPrefix: true })",
     "Python, instead of the second variable: Config(inject_host_prefix=False)",
     "Terraform: endpoints { servicediscovery = ... } with skip_credentials_validation, skip_requesting_account_id and skip_metadata_api_check",
-    "The server is open: any key pair signs, such as AWS_ACCESS_KEY_ID=any and AWS_SECRET_ACCESS_KEY=thing; with [[access.aws_keys]] it must be one of those",
+    "On a server without credentials any key pair signs, such as AWS_ACCESS_KEY_ID=any and AWS_SECRET_ACCESS_KEY=thing; else it must be one of `waypost token create NAME --aws` or of [[access.aws_keys]]",
 ];
 
 impl EnvArguments {

@@ -73,7 +73,7 @@ impl ExportArguments {
                 Exit::NotFound,
                 "there is no namespace that is looked up by DNS yet",
             )
-            .with_hint("the first registration makes one"));
+            .with_hint("the first registration makes one, unless its namespace is there and of the kind Http: see `waypost namespace ls`"));
         }
         let config = match self.resolver {
             Resolver::Coredns => coredns(&zones, dns, server.ttl_seconds),

@@ -61,6 +61,10 @@ pub struct RegisterArguments {
     #[arg(long = "check-tls", value_name = "SETTING")]
     pub check_tls: Vec<String>,
 
+    /// How often the checks ask, while they pass and while they fail; such as 2s
+    #[arg(long, value_name = "TIME", value_parser = crate::duration::seconds)]
+    pub check_interval: Option<u32>,
+
     /// The instance leaves when it is not heard of for so long
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub lease: Option<u64>,
@@ -80,7 +84,7 @@ pub struct RegisterArguments {
     /// Read registrations from a file; - is standard input
     #[arg(long, short = 'f', value_name = "FILE")]
     #[arg(conflicts_with_all = [
-        "service", "id", "address", "port", "tags", "attributes", "weight", "checks", "check_tls", "lease",
+        "service", "id", "address", "port", "tags", "attributes", "weight", "checks", "check_tls", "check_interval", "lease",
         "zone", "region", "owner",
     ])]
     pub file: Option<PathBuf>,
@@ -126,7 +130,10 @@ impl RegisterArguments {
             weight: self.weight,
             region: self.region,
             zone: self.zone,
-            checks: secured(checks(self.checks)?, &self.check_tls)?,
+            checks: paced(
+                secured(checks(self.checks)?, &self.check_tls)?,
+                self.check_interval,
+            ),
             lease_seconds: self.lease,
             ..Registration::default()
         };
@@ -197,6 +204,17 @@ fn check(text: &str) -> Result<CheckArgument, String> {
         Ok(check) => Ok(CheckArgument::Check(Box::new(check))),
         Err(forms) => Err(format!("expected {forms} or none")),
     }
+}
+
+/// Has every check that asks do so as often as said.
+fn paced(mut checks: Vec<Check>, interval: Option<u32>) -> Vec<Check> {
+    if let Some(seconds) = interval.map(f64::from) {
+        for check in &mut checks {
+            check.interval_seconds = Some(seconds);
+            check.unhealthy_interval_seconds = Some(seconds.min(5.0));
+        }
+    }
+    checks
 }
 
 /// Gives what was said of TLS to every check that speaks it.

@@ -286,12 +286,7 @@ fn namespaces(all: &[AsSent<Namespace>], colors: bool) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let mut grid = Grid::with_header(&[
-        "crate::complete::services()PACE",
-        "KIND",
-        "SERVICES",
-        "DESCRIPTION",
-    ]);
+    let mut grid = Grid::with_header(&["NAMESPACE", "KIND", "SERVICES", "DESCRIPTION"]);
     for AsSent { value, .. } in all {
         grid.row([
             visible(&value.name).into(),

@@ -137,6 +137,11 @@ fn grant(text: &str) -> Result<GrantLine, String> {
     let (namespaces, services) = place.split_once('/').unwrap_or((place, "*"));
     let verbs: Vec<String> = verbs.split(',').map(str::to_owned).collect();
     let known = ["read", "register", "operate", "configure", "admin"];
+    if namespaces.contains(':') || services.contains(':') {
+        return Err(format!(
+            "{place:?} is no place: expected NAMESPACE or NAMESPACE/SERVICE"
+        ));
+    }
     match verbs.iter().find(|verb| !known.contains(&verb.as_str())) {
         Some(verb) => Err(format!(
             "there is no verb {verb:?}; there are {}",
@@ -165,5 +170,6 @@ mod tests {
         let line = grant("read").unwrap();
         assert_eq!((&*line.namespaces, &*line.services), ("*", "*"));
         assert!(grant("write").is_err());
+        assert!(grant("read:svc.internal:web").is_err());
     }
 }

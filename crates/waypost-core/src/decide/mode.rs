@@ -11,8 +11,8 @@ use crate::mode::{Mode, ModeChange, ModeSetting, Note};
 use crate::name::{InstanceId, InstanceKey, ObjectKey, Owner, ServiceKey};
 use crate::snapshot::resolve_owner;
 
+use super::Draft;
 use super::instance::{drop_instance, state_facts};
-use super::{Draft, conflict};
 
 pub(super) fn set(
     draft: &mut Draft<'_>,
@@ -133,7 +133,15 @@ pub(super) fn change(
     let object = ObjectKey::Mode(key.clone());
     let written = draft.state().written(&object);
     if expected.is_some_and(|expected| written.unwrap_or(Revision::ZERO) != expected) {
-        return Err(conflict(&object, written));
+        let why = match written {
+            Some(revision) => format!("it was changed since, its revision is {revision}"),
+            None => "nothing is said of it".to_owned(),
+        };
+        return Err(RegistryError::Changed {
+            what: object.to_string(),
+            why,
+            revision: written,
+        });
     }
     let next = change.over(old.as_deref(), draft.context().at);
     put_mode(draft, key, next.map(Arc::new).as_ref(), old.as_deref())

@@ -14,6 +14,7 @@ use waypost_http::{Request, RequestHead, empty};
 use super::{DIALECT, owner, param, render, service_key, unshown};
 use crate::body::read_json;
 use crate::cache::Rendered;
+use crate::condition::refusal;
 use crate::convert::own as convert;
 use crate::error::{Answer, Problem, Refusal};
 use crate::state::{Rest, conditional};
@@ -70,7 +71,7 @@ pub(super) async fn put(rest: &Rest, request: &mut Request) -> Answer {
             expected: expected(&view, &request.head)?,
         },
     };
-    let gone = |error: RegistryError| gone(rest, &access, &key, error, nothing_to(wanted.mode));
+    let gone = |error: RegistryError| gone(rest, &access, &key, &error, nothing_to(wanted.mode));
     if access.allows(Verb::Read, &key.service) {
         // A mode may outlive its instance, but none is set for one that is not there.
         view.instance(&key.service, &key.id, Some(&key.owner))
@@ -123,7 +124,7 @@ pub(super) async fn delete(rest: &Rest, request: &mut Request) -> Answer {
         expected: expected(&view, &request.head)?,
     };
     let applied = rest.registry.apply(&access, command).await;
-    applied.map_err(|error| gone(rest, &access, &key, error, "there is nothing to resume"))?;
+    applied.map_err(|error| gone(rest, &access, &key, &error, "there is nothing to resume"))?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -230,13 +231,13 @@ pub(crate) fn gone(
     rest: &Rest,
     access: &Access,
     key: &InstanceKey,
-    error: RegistryError,
+    error: &RegistryError,
     then: &str,
 ) -> Refusal {
-    if error.kind() != ErrorKind::NotFound {
-        return error.into();
-    }
     let view = rest.registry.view(access);
+    if error.kind() != ErrorKind::NotFound {
+        return refusal(view.position().epoch, error);
+    }
     let mut sentence = format!("{error}: {then}");
     let kept = view
         .mode(key)
@@ -246,5 +247,5 @@ pub(crate) fn gone(
         let blocked = RegistryError::Blocked { what, block };
         sentence.push_str(&format!("; {blocked}"));
     }
-    Problem::from(&error).saying(sentence).into()
+    Problem::from(error).saying(sentence).into()
 }
