@@ -99,6 +99,7 @@ async fn revoke(rest: &Rest, request: &mut Request) -> Answer {
     rest.registry
         .apply(&access, Command::RemoveDocument(key))
         .await?;
+    tracing::info!(%id, by = %access.subject(), "a credential was revoked");
     rest.live.credentials_changed();
     Ok(empty(StatusCode::NO_CONTENT))
 }
