@@ -348,13 +348,13 @@ fn a_lease_that_ended_is_told_with_its_end() {
     assert_eq!(beaten["reason"], "no check configured");
     scene.wait_for_health("web/a", "Unhealthy");
 
-    // It was healthy once, so that a service that fails open would serve it; this one does not.
+    // It was healthy once, so that a service that fails open would serve it; this one does not, and so it is out.
     let since = scene.explanation("web/a")["since"]
         .as_str()
         .unwrap()
         .to_owned();
     let cause = format!("lease ended at {since}: no heartbeat for 1 s");
-    let told = Told::out("Unhealthy", "fail_open", &cause);
+    let told = Told::out("Unhealthy", "out", &cause);
     let explanation = scene.tells("web/a", &told);
     over(&scene, &explanation);
     assert_eq!(scene.is_served("web", "a"), [false; 3]);

@@ -481,7 +481,7 @@ fn an_implied_service_goes_after_a_day_of_emptiness_and_an_explicit_one_stays() 
 }
 
 #[test]
-fn what_an_access_may_not_see_is_not_found_and_what_it_may_only_read_is_denied() {
+fn what_an_access_may_not_change_is_denied_whether_it_may_see_it_or_not() {
     run(async {
         let harness = harness().await;
         harness.apply(register("a", spec(80))).await.unwrap();
@@ -507,12 +507,13 @@ fn what_an_access_may_not_see_is_not_found_and_what_it_may_only_read_is_denied()
             .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Denied);
         let other = access(vec![grant(&[Read, Register], "db*")]);
+        // The same for whatever name, so that it tells nothing.
         let hidden = harness
             .registry
             .apply(&other, deregister("a"))
             .await
             .unwrap_err();
-        assert_eq!(hidden.kind(), ErrorKind::NotFound);
+        assert_eq!(hidden.kind(), ErrorKind::Denied);
         let view = harness.registry.view(&other);
         assert!(view.service(&service()).is_err());
         assert_eq!(view.services().count(), 0);
