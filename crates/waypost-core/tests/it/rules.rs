@@ -522,7 +522,7 @@ fn what_an_access_may_not_change_is_denied_whether_it_may_see_it_or_not() {
             .heartbeat(&other, &key("a"), None, None)
             .await
             .unwrap_err();
-        assert_eq!(beat.kind(), ErrorKind::NotFound);
+        assert_eq!(beat.kind(), ErrorKind::Denied);
     });
 }
 
