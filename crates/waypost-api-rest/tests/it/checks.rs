@@ -185,3 +185,37 @@ async fn checks_with_tls_come_back_as_they_were_sent() {
     assert_eq!(targets, expected);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_list_in_place_of_an_object_is_refused() {
+    let server = start().await;
+    for (path, body, field) in [
+        (
+            INSTANCE,
+            json!({"address": "10.0.0.1", "ports": [["http", 80]]}),
+            "ports[0]",
+        ),
+        (
+            INSTANCE,
+            json!({"address": "10.0.0.1", "checks": [["c", "tcp"]]}),
+            "checks[0]",
+        ),
+        (
+            INSTANCE,
+            json!({"address": "10.0.0.1", "checks": [null]}),
+            "checks[0]",
+        ),
+        (SERVICE, json!({"checks": [["c", "tcp"]]}), "checks[0]"),
+        (SERVICE, json!({"dns": ["Weighted", []]}), "dns"),
+        (
+            SERVICE,
+            json!({"dns": {"routing": "Weighted", "records": [["A", 5]]}}),
+            "dns.records[0]",
+        ),
+    ] {
+        let problem = server.put(path, &body.to_string()).await.problem(422);
+        assert_eq!(problem["field"], field, "{body}");
+    }
+    server.get(SERVICE).await.problem(404);
+    server.stop().await;
+}

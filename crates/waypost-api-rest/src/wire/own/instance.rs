@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{Check, Tier};
 use crate::time::Rfc3339;
 use crate::wire::port::PortNumber;
-use crate::wire::{number, schema};
+use crate::wire::{number, object, schema};
 
 /// What an owner says about an instance: where it is, and how it is checked.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -29,7 +29,7 @@ pub(crate) struct Registration {
     #[schema(value_type = u16, minimum = 1, maximum = 65_535, required = false)]
     pub(crate) port: Option<PortNumber<false>>,
     /// Named ports; the first is the default one.
-    #[serde(default, deserialize_with = "number::not_null")]
+    #[serde(default, deserialize_with = "object::some_list")]
     #[schema(value_type = Vec<PortSent>, max_items = 16, required = false)]
     pub(crate) ports: Option<Vec<PortSent>>,
     /// Free text by key.
@@ -51,7 +51,7 @@ pub(crate) struct Registration {
     #[schema(max_length = 64)]
     pub(crate) zone: Option<String>,
     /// Its own checks: added to those of the service, or replacing them by id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::list")]
     #[schema(max_items = 16)]
     pub(crate) checks: Vec<Check>,
     /// Seconds without heartbeat after which it is out; not said or null: the service's, else none.

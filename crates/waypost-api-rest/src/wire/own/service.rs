@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Check;
-use crate::wire::number;
+use crate::wire::{number, object};
 
 /// A service with its settings and counts.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,6 +48,7 @@ pub(crate) struct DnsSettings {
     /// `Multivalue`: up to eight instances an answer; `Weighted`: one, by weight.
     pub(crate) routing: Routing,
     /// The records it has; `CNAME` only alone, and `Weighted`. Without any it is not looked up by DNS.
+    #[serde(deserialize_with = "object::list")]
     #[schema(max_items = 3)]
     pub(crate) records: Vec<DnsRecord>,
 }
@@ -126,10 +127,11 @@ pub(crate) struct ServiceSettings {
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
     pub(crate) lease_seconds: Option<Option<u32>>,
     /// How it appears in DNS; null takes the settings away.
-    #[serde(default, deserialize_with = "number::given")]
+    #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<DnsSettings>)]
     pub(crate) dns: Option<Option<DnsSettings>>,
     /// Checks of every instance.
+    #[serde(default, deserialize_with = "object::optional_list")]
     #[schema(max_items = 16)]
     pub(crate) checks: Option<Vec<Check>>,
     /// Free text by key.
