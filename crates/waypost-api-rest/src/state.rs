@@ -1,7 +1,7 @@
 //! What every handler works with, and the way in for every request.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN};
@@ -89,7 +89,8 @@ pub(crate) struct Rest {
     pub(crate) metrics: RestMetrics,
     pub(crate) cache: RenderCache,
     pub(crate) turns: Turns,
-    pub(crate) documents: Documents,
+    documents: OnceLock<Documents>,
+    version: String,
     pub(crate) dns: DnsFacts,
     pub(crate) snapshots: Snapshots,
     pub(crate) live: Live,
@@ -132,7 +133,8 @@ impl Rest {
             live: Live::new(stopping, config.watchers_max, &metrics),
             cache: RenderCache::new(config.cache_entries_max, config.cache_bytes_max),
             turns: Turns::new(),
-            documents: Documents::new(&version),
+            documents: OnceLock::new(),
+            version,
             registry,
             authenticator,
             config,
@@ -184,6 +186,11 @@ impl Rest {
     pub(crate) fn zone(&self, view: &View, name: &NamespaceName) -> Option<DnsTtls> {
         let state = view.namespace(name).ok()?;
         (state.namespace().kind != NamespaceKind::Http).then_some(self.dns.ttls)
+    }
+
+    /// Returns what describes the interface: made for the first who asks, since making it takes some 10 MiB for a moment.
+    pub(crate) fn documents(&self) -> &Documents {
+        self.documents.get_or_init(|| Documents::new(&self.version))
     }
 
     pub(crate) fn namespace(&self) -> &NamespaceName {

@@ -21,7 +21,7 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
 
 fn openapi(rest: &Rest, head: &RequestHead) -> Answer {
     rest.reader(head, Dialect::Rest)?;
-    Ok(json(StatusCode::OK, rest.documents.openapi.clone()))
+    Ok(json(StatusCode::OK, rest.documents().openapi.clone()))
 }
 
 fn dns(rest: &Rest, head: &RequestHead) -> Answer {
@@ -36,10 +36,10 @@ fn dns(rest: &Rest, head: &RequestHead) -> Answer {
 
 fn docs(rest: &Rest, head: &RequestHead) -> Answer {
     rest.reader(head, Dialect::Rest)?;
-    let html = rest.documents.docs.clone();
+    let html = rest.documents().docs.clone();
     let mut response = bytes(StatusCode::OK, "text/html; charset=utf-8", html);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, rest.documents.policy.clone());
+    headers.insert(CONTENT_SECURITY_POLICY, rest.documents().policy.clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
