@@ -43,6 +43,9 @@ pub enum BindError {
         #[source]
         cause: io::Error,
     },
+    /// The system does not let the socket be used that was handed over.
+    #[error("the socket that was handed over for HTTP cannot be used: {0}")]
+    Given(#[source] io::Error),
 }
 
 /// A bound listener.
@@ -67,6 +70,27 @@ impl Server {
                 cause,
             })?;
         let (address, listener) = listener;
+        Ok(Self {
+            listener,
+            address,
+            limits: limits.clone(),
+        })
+    }
+
+    /// Takes a socket that listens already, in place of the address of `limits`; must be called inside a runtime.
+    ///
+    /// # Errors
+    /// A setting outside its range, or a socket that the system does not let be used.
+    pub fn over(
+        limits: &ListenerConfig,
+        listener: std::net::TcpListener,
+    ) -> Result<Self, BindError> {
+        limits.validate()?;
+        let address = listener.local_addr().map_err(BindError::Given)?;
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener))
+            .map_err(BindError::Given)?;
         Ok(Self {
             listener,
             address,

@@ -27,6 +27,9 @@ use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
 
 use crate::config::{Config, StoreKind};
+use crate::pulse::{Answering, Pulse, pulse};
+use crate::reload::Reload;
+use crate::supervision::Inherited;
 
 /// Lines that a journal in memory keeps.
 const MEMORY_JOURNAL_LINES: usize = 100_000;
@@ -65,6 +68,9 @@ pub(crate) struct Waypost {
     draining: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     needs_credentials: bool,
+    pulse: Pulse,
+    /// Parts that can follow the configuration while they run.
+    pub(crate) reloads: Vec<Reload>,
 }
 
 /// The DNS server with what it answers from.
@@ -88,11 +94,13 @@ struct Storage {
 }
 
 /// Puts the server together: sockets are bound early and served late.
-pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError> {
+pub(crate) async fn open(
+    loaded: &Loaded<Config>,
+    sockets: Inherited,
+) -> Result<Waypost, ServeError> {
     let config = &loaded.value;
     let tls = check(loaded)?;
-    let server = Server::bind(&config.http).map_err(|error| refused(&error))?;
-    let dns = DnsServer::bind(&config.dns).map_err(failed)?;
+    let (server, dns) = listen(config, sockets)?;
     let table = Arc::new(table(config));
     let on_loopback = server.local_addr().ip().is_loopback();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -139,7 +147,8 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let router = router.merge(cloud_map).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
     let (stop_writer, stopped) = watch::channel(false);
-    let writer = spawn_writer(writer, stopped)?;
+    let (pulse, answering) = pulse();
+    let writer = spawn_writer(writer, answering, stopped)?;
     Ok(Waypost {
         server,
         service,
@@ -152,7 +161,24 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         draining,
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
+        pulse,
+        reloads: Vec::new(),
     })
+}
+
+/// Takes the sockets that were handed over, and binds what was not.
+fn listen(config: &Config, sockets: Inherited) -> Result<(Server, DnsServer), ServeError> {
+    let server = match sockets.http {
+        Some(listener) => Server::over(&config.http, listener),
+        None => Server::bind(&config.http),
+    };
+    let server = server.map_err(|error| refused(&error))?;
+    let dns = if sockets.dns.is_empty() {
+        DnsServer::bind(&config.dns)
+    } else {
+        DnsServer::over(&config.dns, sockets.dns)
+    };
+    Ok((server, dns.map_err(failed)?))
 }
 
 /// Says who holds a port that is taken, and what to do.
@@ -259,7 +285,7 @@ fn build_labels() -> BuildLabels {
 }
 
 /// Rules between settings and what they name, all reported at once; gives the TLS of checks, which is read here.
-fn check(loaded: &Loaded<Config>) -> Result<Tls, ServeError> {
+pub(crate) fn check(loaded: &Loaded<Config>) -> Result<Tls, ServeError> {
     let config = &loaded.value;
     let mut errors = Vec::new();
     if let Err(error) = config.http.validate() {
@@ -401,6 +427,7 @@ fn ops(
 /// The writer has a thread of its own, since a commit blocks for as long as the disk takes.
 fn spawn_writer(
     writer: waypost_core::Writer,
+    answering: Answering,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -408,9 +435,15 @@ fn spawn_writer(
         .build()
         .map_err(failed)?;
     let work = move || {
-        runtime.block_on(writer.run(async move {
+        let stopped = async move {
             drop(stopped.wait_for(|stop| *stop).await);
-        }));
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                () = writer.run(stopped) => {}
+                () = answering.run() => {}
+            }
+        });
     };
     std::thread::Builder::new()
         .name("waypost-writer".to_owned())
@@ -427,6 +460,11 @@ impl Waypost {
     /// Returns the addresses that DNS is answered on.
     pub(crate) fn dns_addrs(&self) -> &[SocketAddr] {
         self.dns.server.local_addrs()
+    }
+
+    /// Returns what tells whether the writer still turns.
+    pub(crate) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Says whether requests need a token.
