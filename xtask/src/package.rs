@@ -15,6 +15,10 @@ const AUTHORITIES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// How the static binary is built. The second asks the kernel for random bytes: what is looked up at run time is not found
+/// in a static binary, and then `/dev/urandom` would be needed, which an empty root has not.
+const STATIC: &str = "-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"";
+
 /// Builds the static binary, fills the folder that the Dockerfile copies from, and makes the binary's wheel.
 ///
 /// # Errors
@@ -72,7 +76,7 @@ fn static_binary(environment: &Environment, metadata: &Metadata) -> Result<PathB
     // With a target that is named, build scripts and macros, which must be dynamic, are built without these flags.
     build
         .args(["--target", &target])
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("RUSTFLAGS", STATIC)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     if !succeeds(&mut build)? {
         return Err(Failure::new("the static binary cannot be built"));

@@ -110,7 +110,7 @@ impl Started {
     }
 }
 
-/// Reloads at each signal; ends only with the signals.
+/// Reloads at each signal; never ends.
 async fn reload_at(mut hangup: Signal, reloader: Arc<Reloader>, notifier: &Notifier, status: &str) {
     while hangup.recv().await.is_some() {
         notifier.reloading();
@@ -122,6 +122,7 @@ async fn reload_at(mut hangup: Signal, reloader: Arc<Reloader>, notifier: &Notif
         }
         notifier.ready(status);
     }
+    std::future::pending().await
 }
 
 /// The log follows its filter.

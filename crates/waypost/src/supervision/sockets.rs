@@ -22,7 +22,8 @@ pub(crate) struct Inherited {
 }
 
 impl Inherited {
-    /// Takes what `LISTEN_FDS` announces to this process. Call it once, before there is another thread.
+    /// Takes what `LISTEN_FDS` announces to this process, and takes the announcement back. Call it once, before there is
+    /// another thread, since the environment belongs to all of them.
     ///
     /// # Errors
     /// A socket whose name or kind is not known, or a second one for HTTP, with what to do.
