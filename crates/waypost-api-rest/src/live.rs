@@ -38,7 +38,8 @@ pub(crate) struct Place {
 /// Who asked, and whether that still holds.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    bearer: Option<String>,
+    bearer: Option<Box<str>>,
+    certificate: Box<[Box<str>]>,
     peer: IpAddr,
 }
 
@@ -99,17 +100,20 @@ pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
 impl Caller {
     pub(crate) fn of(head: &RequestHead) -> Self {
         Self {
-            bearer: head.bearer().map(str::to_owned),
+            bearer: head.bearer().map(Box::from),
+            certificate: head.certificate().into(),
             peer: head.peer().ip(),
         }
     }
 
     /// Returns what the caller may read now.
     pub(crate) fn access(&self, rest: &Rest, dialect: Dialect) -> Result<Access, Refusal> {
-        let bearer = self.bearer.as_deref();
-        let access = rest
-            .authenticator
-            .authenticate(bearer, self.peer, dialect, true)?;
+        let caller = waypost_access::Caller {
+            bearer: self.bearer.as_deref(),
+            certificate: &self.certificate,
+            peer: self.peer,
+        };
+        let access = rest.authenticator.authenticate(&caller, dialect, true)?;
         Ok(access)
     }
 }

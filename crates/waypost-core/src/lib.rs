@@ -72,7 +72,8 @@ pub use heartbeat::{Beat, Sign};
 pub use id::{Epoch, Position, RegistrationId, Revision, Seed};
 pub use instance::{EDGES_MAX, Edge, Instance, Rotation, Tier};
 pub use journal::{
-    Journal, JournalEntry, JournalError, JournalFilter, JournalPage, JournalRecord, MemoryJournal,
+    Content, Journal, JournalEntry, JournalError, JournalFilter, JournalKind, JournalPage,
+    JournalRecord, MemoryJournal, ObjectChange,
 };
 pub use lanes::Applied;
 pub use memory::MemoryStore;

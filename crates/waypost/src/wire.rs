@@ -7,21 +7,21 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use waypost_access::{Authenticator, ServerKey};
+use waypost_access::{Authenticator, Caller, ServerKey, UsageKeeper};
 use waypost_api_cloudmap::{CloudMapContext, CloudMapMetrics, Delayed};
 use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
-    Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, NamespaceName, Opened, Parts,
-    Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds,
+    Author, Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, NamespaceName, Opened,
+    Parts, Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds, text,
 };
 use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::{Checker, Probes, Tls};
 use waypost_http::{
-    BindError, Condition, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server, Service,
-    ops_routes,
+    BindError, Condition, Gate, HttpMetrics, ListenerTls, Ops, ReadyReport, RequestHead, Router,
+    Server, Service, ops_routes,
 };
 use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
@@ -30,6 +30,9 @@ use crate::config::{Config, StoreKind};
 
 /// Lines that a journal in memory keeps.
 const MEMORY_JOURNAL_LINES: usize = 100_000;
+
+/// How often the files of the listener's certificate are looked at.
+const CERTIFICATE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Why the server does not start.
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub(crate) struct Waypost {
     writer: JoinHandle<()>,
     checker: Checker,
     delayed: Option<Delayed>,
+    usage: UsageKeeper,
+    tls: Option<Arc<ListenerTls>>,
     timekeeper: waypost_core::Timekeeper,
     engine: Engine,
     draining: watch::Sender<bool>,
@@ -90,16 +95,18 @@ struct Storage {
 /// Puts the server together: sockets are bound early and served late.
 pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError> {
     let config = &loaded.value;
-    let tls = check(loaded)?;
+    let Secrets {
+        checks: tls,
+        listener,
+    } = check(loaded)?;
     let server = Server::bind(&config.http).map_err(|error| refused(&error))?;
+    let server = server.secured(listener.clone());
     let dns = DnsServer::bind(&config.dns).map_err(failed)?;
     let table = Arc::new(table(config));
     let on_loopback = server.local_addr().ip().is_loopback();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let storage = open_storage(config, &clock)?;
-    let authenticator = Authenticator::new(&config.access, storage.server_key, on_loopback)
-        .map_err(|error| ServeError::Usage(format!("access.{error}")))?;
-    let authenticator = Arc::new(authenticator);
+    let authenticator = authenticator(config, storage.server_key, on_loopback)?;
     let mut parts = parts(config, storage.store, storage.journal, clock);
     parts.policy.probe_rules = Some(Arc::new(tls.clone()));
     // Without a listener nobody asks: then no change pays for it.
@@ -138,6 +145,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
     let router = router.merge(cloud_map).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
+    let service = service.guarded_by(gate(&registry, &authenticator));
     let (stop_writer, stopped) = watch::channel(false);
     let writer = spawn_writer(writer, stopped)?;
     Ok(Waypost {
@@ -147,12 +155,24 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         writer,
         checker,
         delayed,
+        usage: UsageKeeper::new(Arc::clone(&authenticator), registry, snapshots),
+        tls: listener,
         timekeeper,
         engine: storage.engine,
         draining,
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
     })
+}
+
+fn authenticator(
+    config: &Config,
+    key: ServerKey,
+    on_loopback: bool,
+) -> Result<Arc<Authenticator>, ServeError> {
+    let made = Authenticator::new(&config.access, key, on_loopback);
+    made.map(Arc::new)
+        .map_err(|error| ServeError::Usage(format!("access.{error}")))
 }
 
 /// Says who holds a port that is taken, and what to do.
@@ -258,8 +278,33 @@ fn build_labels() -> BuildLabels {
     }
 }
 
-/// Rules between settings and what they name, all reported at once; gives the TLS of checks, which is read here.
-fn check(loaded: &Loaded<Config>) -> Result<Tls, ServeError> {
+/// What the files hold that the configuration names.
+struct Secrets {
+    /// TLS of checks.
+    checks: Tls,
+    /// TLS of the listener.
+    listener: Option<Arc<ListenerTls>>,
+}
+
+/// Lets in who does not ask too often; whoever does is noted.
+fn gate(registry: &Registry, authenticator: &Arc<Authenticator>) -> Gate {
+    let registry = registry.clone();
+    let authenticator = Arc::clone(authenticator);
+    Arc::new(move |peer| {
+        authenticator.admit(peer).inspect_err(|_| {
+            let author = Author {
+                subject: text("unknown"),
+                address: Some(peer),
+                dialect: Dialect::Rest,
+            };
+            let why = "the address sends more requests than its rate allows";
+            registry.note_refusal(&author, "any request", "throttled", why);
+        })
+    })
+}
+
+/// Rules between settings and what they name, all reported at once, with what is read of their files.
+fn check(loaded: &Loaded<Config>) -> Result<Secrets, ServeError> {
     let config = &loaded.value;
     let mut errors = Vec::new();
     if let Err(error) = config.http.validate() {
@@ -295,9 +340,22 @@ fn check(loaded: &Loaded<Config>) -> Result<Tls, ServeError> {
         let unusable = unusable.into_iter();
         errors.extend(unusable.map(|it| loaded.error(&format!("health.{}", it.field), it.rule)));
     });
-    match (waypost_config::ConfigErrors::of(errors), tls) {
-        (None, Ok(tls)) => Ok(tls),
-        (errors, _) => Err(ServeError::Usage(
+    let listener = config.http.tls.as_ref().map(ListenerTls::load).transpose();
+    let listener = listener.map_err(|fault| {
+        errors.push(loaded.error(&format!("http.tls.{}", fault.field), fault.rule));
+    });
+    let asks = config.http.tls.as_ref();
+    let asks = asks.is_some_and(|tls| tls.client_authorities.is_some());
+    if !config.access.certificates.is_empty() && !asks {
+        let rule = "needs http.tls.client_authorities, or nobody is asked for a certificate";
+        errors.push(loaded.error("access.certificates", rule));
+    }
+    match (waypost_config::ConfigErrors::of(errors), tls, listener) {
+        (None, Ok(checks), Ok(listener)) => Ok(Secrets {
+            checks,
+            listener: listener.map(Arc::new),
+        }),
+        (errors, ..) => Err(ServeError::Usage(
             errors.map_or_else(String::new, |errors| errors.to_string()),
         )),
     }
@@ -387,15 +445,52 @@ fn ops(
     };
     let authenticator = Arc::clone(authenticator);
     let may_read = move |head: &RequestHead| {
-        let peer = head.peer().ip();
-        let access = authenticator.authenticate(head.bearer(), peer, Dialect::Rest, true);
-        access.is_ok()
+        let caller = Caller {
+            bearer: head.bearer(),
+            certificate: head.certificate(),
+            peer: head.peer().ip(),
+        };
+        let access = authenticator.authenticate(&caller, Dialect::Rest, true);
+        // They name every service.
+        access.is_ok_and(|access| access.reads_everything())
     };
     ops_routes(Ops {
         ready: Arc::new(ready),
         metrics: Arc::new(move || waypost_telemetry::encode(&metrics)),
         may_read: Arc::new(may_read),
     })
+}
+
+/// Reads the listener's certificate again when its files change.
+async fn keep_certificates(tls: Option<Arc<ListenerTls>>, ended: impl Future<Output = ()>) {
+    let Some(tls) = tls else {
+        return ended.await;
+    };
+    let mut ended = std::pin::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            () = tokio::time::sleep(CERTIFICATE_INTERVAL) => {
+                let tls = Arc::clone(&tls);
+                // It reads files.
+                let read = tokio::task::spawn_blocking(move || reload_certificate(&tls));
+                if read.await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Reads the listener's certificate again if its files changed, and says so.
+fn reload_certificate(tls: &ListenerTls) {
+    match tls.reload() {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("the certificate was read again: new connections see it"),
+        Err(fault) => {
+            tracing::error!(%fault, "the certificate cannot be read again: the one before stays");
+        }
+    }
 }
 
 /// The writer has a thread of its own, since a commit blocks for as long as the disk takes.
@@ -455,6 +550,8 @@ impl Waypost {
                 None => ends.await,
             }
         });
+        let usage = tasks.spawn(self.usage.run(until(stopping.clone())));
+        let certificates = tasks.spawn(keep_certificates(self.tls, until(stopping.clone())));
         let dns = self.dns;
         let dns = tasks.spawn(async move {
             let Dns {
@@ -479,6 +576,8 @@ impl Waypost {
                 _ = timekeeper => Some("the timekeeper"),
                 _ = dns => Some("the DNS server"),
                 _ = delayed => Some("the keeper of delayed health"),
+                _ = usage => Some("the keeper of uses"),
+                _ = certificates => Some("the keeper of certificates"),
                 () = stop_writer.closed() => Some("the writer"),
             };
             if let Some(part) = dead {
