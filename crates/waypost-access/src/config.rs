@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use waypost_core::{Grant, Pattern, Verb};
 
-use crate::rate::Rate;
+use crate::rate::RequestRate;
 use crate::secret::Secret;
 
 /// Shortest secret that is taken.
@@ -59,19 +59,19 @@ pub struct AccessConfig {
 pub struct RatesConfig {
     /// Requests of one address, or of one IPv6 network of 64 bits, whoever sends them. Probes of `/livez`, `/readyz` and
     /// `/health` do not count. A fleet behind one gateway or NAT wants `{ per_second = 20000, burst = 40000 }`.
-    pub requests_per_address: Rate,
+    pub requests_per_address: RequestRate,
     /// Requests with one token, key or certificate. Where a whole fleet shares one: some ten for each instance and minute.
-    pub requests_per_credential: Rate,
+    pub requests_per_credential: RequestRate,
     /// The same two for whoever asks over loopback: the process next door is not a stranger.
-    pub requests_per_loopback: Rate,
+    pub requests_per_loopback: RequestRate,
 }
 
 impl Default for RatesConfig {
     fn default() -> Self {
         Self {
-            requests_per_address: Rate::new(2_000, 4_000),
-            requests_per_credential: Rate::new(5_000, 10_000),
-            requests_per_loopback: Rate::new(0, 0),
+            requests_per_address: RequestRate::new(2_000, 4_000),
+            requests_per_credential: RequestRate::new(5_000, 10_000),
+            requests_per_loopback: RequestRate::new(0, 0),
         }
     }
 }

@@ -25,7 +25,7 @@ pub use authenticator::{ANONYMOUS, Authenticator, PUBLIC_READER, SHARED_SECRET, 
 pub use caller::Caller;
 pub use config::{AccessConfig, AccessError, AwsKeyConfig, CertificateConfig, RatesConfig};
 pub use issued::{Issued, Made, NEW, Wanted};
-pub use rate::Rate;
+pub use rate::RequestRate;
 pub use secret::Secret;
 pub use server_key::{SERVER_KEY_BYTES, ServerKey, ServerKeyError};
 pub use usage::{UsageKeeper, forget_use};

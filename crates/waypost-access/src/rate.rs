@@ -22,7 +22,7 @@ const ADDRESSES_MAX: usize = 4_096;
 /// How many requests are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rate {
+pub struct RequestRate {
     /// Requests per second over time; 0 is without a bound.
     pub per_second: u32,
     /// Requests at once after a pause; a second's worth unless it is set.
@@ -30,7 +30,7 @@ pub struct Rate {
     pub burst: Option<u32>,
 }
 
-impl Rate {
+impl RequestRate {
     /// Makes a rate.
     pub const fn new(per_second: u32, burst: u32) -> Self {
         Self {
@@ -61,7 +61,7 @@ pub(crate) struct Meter(AtomicU64);
 
 impl Meter {
     /// Counts a request; the error is how long to wait until one would be answered.
-    pub(crate) fn take(&self, rate: Rate, now: Monotonic) -> Result<(), Duration> {
+    pub(crate) fn take(&self, rate: RequestRate, now: Monotonic) -> Result<(), Duration> {
         if rate.per_second == 0 {
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl Meter {
 }
 
 /// Returns the arrival time after a request that comes now.
-fn following(arrival: u64, rate: Rate, now: Monotonic) -> Result<u64, Duration> {
+fn following(arrival: u64, rate: RequestRate, now: Monotonic) -> Result<u64, Duration> {
     let now = now.0.saturating_mul(1_000);
     let interval = (SECOND / u64::from(rate.per_second).max(1)).max(1);
     // The clock counts milliseconds: those of one come together.
@@ -116,7 +116,12 @@ impl Default for Addresses {
 
 impl Addresses {
     /// Counts a request of an address; the error is how long to wait.
-    pub(crate) fn take(&self, peer: IpAddr, rate: Rate, now: Monotonic) -> Result<(), Duration> {
+    pub(crate) fn take(
+        &self,
+        peer: IpAddr,
+        rate: RequestRate,
+        now: Monotonic,
+    ) -> Result<(), Duration> {
         if rate.per_second == 0 {
             return Ok(());
         }

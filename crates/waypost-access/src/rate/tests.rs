@@ -4,12 +4,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use waypost_core::Monotonic;
 
-use super::{ADDRESSES_MAX, Addresses, Meter, Rate, SHARDS};
+use super::{ADDRESSES_MAX, Addresses, Meter, RequestRate, SHARDS};
 
 #[test]
 fn a_burst_is_answered_at_once_and_then_so_many_a_second() {
     let meter = Meter::default();
-    let rate = Rate::new(10, 5);
+    let rate = RequestRate::new(10, 5);
     let start = Monotonic(1_000);
     for _ in 0..5 {
         assert_eq!(meter.take(rate, start), Ok(()));
@@ -27,14 +27,14 @@ fn a_burst_is_answered_at_once_and_then_so_many_a_second() {
 fn a_rate_of_zero_is_no_bound() {
     let meter = Meter::default();
     for _ in 0..10_000 {
-        assert_eq!(meter.take(Rate::default(), Monotonic(0)), Ok(()));
+        assert_eq!(meter.take(RequestRate::default(), Monotonic(0)), Ok(()));
     }
 }
 
 #[test]
 fn a_host_gains_nothing_by_the_addresses_of_its_network() {
     let addresses = Addresses::default();
-    let rate = Rate::new(1, 2);
+    let rate = RequestRate::new(1, 2);
     let of = |host: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host));
     assert!(addresses.take(of(1), rate, Monotonic(0)).is_ok());
     assert!(addresses.take(of(2), rate, Monotonic(0)).is_ok());
@@ -46,7 +46,7 @@ fn a_host_gains_nothing_by_the_addresses_of_its_network() {
 #[test]
 fn an_address_written_as_ipv6_is_the_same_address() {
     let addresses = Addresses::default();
-    let rate = Rate::new(1, 1);
+    let rate = RequestRate::new(1, 1);
     let four = Ipv4Addr::new(192, 0, 2, 1);
     assert!(addresses.take(IpAddr::V4(four), rate, Monotonic(0)).is_ok());
     let mapped = IpAddr::V6(four.to_ipv6_mapped());
@@ -56,7 +56,7 @@ fn an_address_written_as_ipv6_is_the_same_address() {
 #[test]
 fn a_million_addresses_are_bounded_and_still_limited() {
     let addresses = Addresses::default();
-    let rate = Rate::new(1, 1);
+    let rate = RequestRate::new(1, 1);
     let mut taken = 0;
     for number in 0..200_000u32 {
         let address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number));
@@ -80,7 +80,7 @@ proptest! {
         waits in prop::collection::vec(0u64..50, 1..400),
     ) {
         let meter = Meter::default();
-        let rate = Rate::new(per_second, burst);
+        let rate = RequestRate::new(per_second, burst);
         let (mut now, mut answered) = (0u64, 0u64);
         for wait in waits {
             now += wait;
