@@ -246,7 +246,7 @@ impl Server {
             ));
         };
         let address = banner
-            .split_once("http://")
+            .split_once("://")
             .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
             .ok_or_else(|| format!("no address in the banner:\n{banner}"))?;
         let ours = format!("(pid {})", child.id());

@@ -22,7 +22,7 @@ use crate::rejection::{Rejection, RejectionContext, RejectionRenderer, render_pr
 use crate::reply::{Reply, log_panic};
 use crate::request::{Request, RequestBody};
 use crate::request_id::{RequestIds, X_REQUEST_ID};
-use crate::router::{Chosen, Endpoint, Handler, ROUTED, RouteError, Router};
+use crate::router::{Chosen, Endpoint, Handler, ROUTED, RouteError, RouteInfo, Router};
 use crate::settings::ListenerConfig;
 
 /// The position of a route in the table; the last one stands for "no route".
@@ -81,6 +81,15 @@ impl Service {
             ids: RequestIds::new(),
             gate: OnceLock::new(),
         })))
+    }
+
+    /// Every route, sorted by pattern and method.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteInfo> {
+        let endpoints = self.0.endpoints.iter();
+        let mut routes: Vec<RouteInfo> = endpoints.flat_map(|it| it.endpoint.routes()).collect();
+        routes.sort_by(|a, b| (&a.pattern, &a.method).cmp(&(&b.pattern, &b.method)));
+        routes
     }
 
     /// Asks `gate` about every request but those of open routes; who is not let in is answered 429. The first gate stays.

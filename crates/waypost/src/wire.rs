@@ -606,3 +606,6 @@ impl Waypost {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
