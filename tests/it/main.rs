@@ -51,6 +51,7 @@ mod peers;
 mod readme;
 mod references;
 mod run;
+mod running;
 mod schemas;
 mod sources;
 mod tokens;

@@ -15,6 +15,7 @@ pub mod documents;
 pub mod layers;
 pub mod manifests;
 pub mod metadata;
+pub mod package;
 pub mod peers;
 pub mod program;
 pub mod readme;

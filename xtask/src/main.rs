@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{bench, check, program::Environment, test_run};
+use xtask::{bench, check, package, program::Environment, test_run};
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -15,6 +15,8 @@ usage: cargo xtask <command>
   check            formatting, lints, the rules for crates, dependencies and documents
   test [--long]    check, then every test; installs the peers that tests talk to
   peers            installs those peers and prints where tests find them
+  package          builds the static binary, fills target/package for packaging/Dockerfile, and makes its wheel
+  wheel            makes a wheel of the release binary, in target/wheels
   bench <name>     measures `cloudmap`, `dns` or `registry`; --quick for a short run
 ";
 
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
         ["test"] => test_run::run(&environment, false),
         ["test", "--long"] => test_run::run(&environment, true),
         ["peers"] => test_run::peers(&environment),
+        ["package"] => package::package(&environment),
+        ["wheel"] => package::wheel(&environment),
         ["bench", name] => bench::run(&environment, name, false),
         ["bench", name, "--quick"] => bench::run(&environment, name, true),
         _ => {

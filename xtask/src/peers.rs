@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::program::{Environment, Failure, output_of, succeeds};
 
 /// What the Python programs among the peers are, and what the tests' own Python programs import.
-const PYTHON_PACKAGES: [&str; 9] = [
+const PYTHON_PACKAGES: [&str; 10] = [
     "awscli==1.46.*",
     "boto3==1.44.*",
     "schemathesis==4.32.*",
@@ -19,6 +19,7 @@ const PYTHON_PACKAGES: [&str; 9] = [
     "fastapi==0.165.*",
     "grpcio-health-checking==1.85.*",
     "httpx==0.28.*",
+    "pyyaml==6.0.*",
     "redis==8.1.*",
     "uvicorn==0.54.*",
 ];
@@ -32,7 +33,7 @@ const JAVASCRIPT_PACKAGE: &str = "@aws-sdk/client-servicediscovery@3";
 /// A program of a Debian package: its name, the variable through which tests find it, the package.
 type DebianProgram = (&'static str, &'static str, &'static str);
 
-const DEBIAN_PROGRAMS: [DebianProgram; 9] = [
+const DEBIAN_PROGRAMS: [DebianProgram; 11] = [
     ("dig", "WAYPOST_PEER_DIG", "bind9-dnsutils"),
     ("dnsmasq", "WAYPOST_PEER_DNSMASQ", "dnsmasq-base"),
     ("haproxy", "WAYPOST_PEER_HAPROXY", "haproxy"),
@@ -41,6 +42,12 @@ const DEBIAN_PROGRAMS: [DebianProgram; 9] = [
     ("named", "WAYPOST_PEER_NAMED", "bind9"),
     ("nginx", "WAYPOST_PEER_NGINX", "nginx-light"),
     ("redis-server", "WAYPOST_PEER_REDIS_SERVER", "redis-server"),
+    ("systemd-analyze", "WAYPOST_PEER_SYSTEMD_ANALYZE", "systemd"),
+    (
+        "systemd-socket-activate",
+        "WAYPOST_PEER_SYSTEMD_SOCKET_ACTIVATE",
+        "systemd",
+    ),
     ("unbound", "WAYPOST_PEER_UNBOUND", "unbound"),
 ];
 

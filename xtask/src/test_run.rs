@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::check;
 use crate::metadata::Metadata;
+use crate::package;
 use crate::peers::{self, Peer};
 use crate::program::{self, End, Environment, Failure, Stopwatch, stream};
 use crate::tally::Tally;
@@ -24,6 +25,7 @@ pub fn run(environment: &Environment, long: bool) -> Result<bool, Failure> {
         long,
         tally: Tally::default(),
         times: Vec::new(),
+        package: None,
     };
     let ended = run.stages();
     if let Err(failure) = &ended {
@@ -54,6 +56,8 @@ struct TestRun<'a> {
     long: bool,
     tally: Tally,
     times: Vec<(&'static str, f64)>,
+    /// Where the static binary is, in the form that the Dockerfile asks for.
+    package: Option<PathBuf>,
 }
 
 impl TestRun<'_> {
@@ -79,6 +83,11 @@ impl TestRun<'_> {
         if !built {
             self.tally.fail("build");
             return Ok(());
+        }
+        if self.long {
+            let packaged =
+                self.timed("package", |run| package::fill(run.environment, &metadata))?;
+            self.package = Some(packaged);
         }
         let skips = metadata.target_directory.join("waypost-skips");
         self.timed("tests", |run| run.tests(&peers, &skips))?;
@@ -124,6 +133,9 @@ impl TestRun<'_> {
         }
         if self.long {
             command.env("WAYPOST_LONG", "1");
+        }
+        if let Some(package) = &self.package {
+            command.env("WAYPOST_PACKAGE", package);
         }
         command
     }

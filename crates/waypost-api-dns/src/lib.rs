@@ -16,6 +16,7 @@ mod reverse;
 mod server;
 mod service;
 mod settings;
+mod sockets;
 mod table;
 mod tcp;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod zone;
 
 pub use answer::{Context, Transport, answer};
 pub use metrics::DnsMetrics;
-pub use server::{BindError, Died, DnsServer};
+pub use server::{Died, DnsServer};
 pub use settings::{DnsConfig, InvalidSetting};
+pub use sockets::{BindError, Given};
 pub use table::Table;

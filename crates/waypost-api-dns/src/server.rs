@@ -1,7 +1,5 @@
 //! The server: sockets that are bound early and served late, and what its threads and tasks share.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,59 +8,17 @@ use std::thread::JoinHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
-use waypost_datagram::{Options, Protocol, Socket, who_holds};
 
 use crate::answer::Transport;
 use crate::chance::Chance;
 use crate::metrics::{Counts, DnsMetrics};
 use crate::places::Places;
 use crate::query_log::{self, QueryLog};
-use crate::settings::{DnsConfig, InvalidSetting};
+use crate::settings::DnsConfig;
+use crate::sockets::{self, BindError, Bound, Given};
 use crate::table::Table;
 use crate::tcp;
 use crate::udp::Worker;
-
-/// Connections that the kernel keeps ready until they are accepted.
-const BACKLOG: i32 = 1_024;
-/// How often a port that the system chose for TCP may turn out to be taken for UDP.
-const PORT_TRIES: usize = 16;
-
-/// Why the server cannot listen.
-#[derive(Debug)]
-pub enum BindError {
-    /// A setting is outside of what it may be.
-    Setting(InvalidSetting),
-    /// The system refused.
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// `UDP` or `TCP`.
-        transport: &'static str,
-        /// What the system said.
-        cause: io::Error,
-        /// Who holds the port and what to do.
-        advice: String,
-    },
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Setting(error) => write!(f, "dns.{}: {error}", error.field),
-            Self::Listen {
-                address,
-                transport,
-                cause,
-                advice,
-            } => write!(
-                f,
-                "cannot answer DNS on {address} ({transport}): {cause}; {advice}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for BindError {}
 
 /// A part of the server that ended though nobody asked it to.
 #[derive(Debug)]
@@ -74,12 +30,6 @@ pub struct DnsServer {
     bound: Vec<Bound>,
     addresses: Vec<SocketAddr>,
     config: DnsConfig,
-}
-
-#[derive(Debug)]
-struct Bound {
-    tcp: std::net::TcpListener,
-    udp: Vec<Socket>,
 }
 
 /// What threads and tasks share.
@@ -127,17 +77,31 @@ impl DnsServer {
     /// A setting outside of what it may be, or an address that the system refuses, with who holds it.
     pub fn bind(config: &DnsConfig) -> Result<Self, BindError> {
         config.validate().map_err(BindError::Setting)?;
-        let addresses = config.addresses().map_err(BindError::Setting)?;
-        let mut bound = Vec::new();
-        for address in addresses {
-            bound.push(bind(address, workers(config.workers))?);
+        let bound = sockets::bind_all(config)?;
+        Ok(Self::new(bound, config.clone()))
+    }
+
+    /// Takes sockets that are bound already, in place of the addresses of the settings.
+    ///
+    /// # Errors
+    /// DNS that the settings turn off, a setting outside of what it may be, a socket over UDP without one over TCP on the
+    /// same address or the other way round, or a socket that the system does not let be used.
+    pub fn over(config: &DnsConfig, given: Given) -> Result<Self, BindError> {
+        let bound = sockets::take(config, given)?;
+        let config = DnsConfig {
+            listen: bound.iter().map(|it| it.address.to_string()).collect(),
+            ..config.clone()
+        };
+        config.validate().map_err(BindError::Setting)?;
+        Ok(Self::new(bound, config))
+    }
+
+    fn new(bound: Vec<Bound>, config: DnsConfig) -> Self {
+        Self {
+            addresses: bound.iter().map(|bound| bound.address).collect(),
+            bound,
+            config,
         }
-        let addresses = bound.iter().map(|(address, _)| *address).collect();
-        Ok(Self {
-            bound: bound.into_iter().map(|(_, bound)| bound).collect(),
-            addresses,
-            config: config.clone(),
-        })
     }
 
     /// Returns the addresses it answers on, with the ports that the system chose.
@@ -278,95 +242,5 @@ impl Drop for Mark {
     fn drop(&mut self) {
         // Full means that somebody said so already.
         let _ = self.0.try_send(());
-    }
-}
-
-/// Returns how many threads answer datagrams on an address.
-fn workers(wanted: usize) -> usize {
-    if wanted > 0 {
-        return wanted;
-    }
-    // One fills a core; up to two the rest of the process needs the other.
-    match std::thread::available_parallelism().map_or(1, usize::from) {
-        0..=2 => 1,
-        cores => cores.min(4),
-    }
-}
-
-fn bind(address: SocketAddr, workers: usize) -> Result<(SocketAddr, Bound), BindError> {
-    for last in (0..PORT_TRIES).rev() {
-        let tcp = listen(address).map_err(|cause| refusal(address, "TCP", cause))?;
-        let bound = tcp
-            .local_addr()
-            .map_err(|cause| refusal(address, "TCP", cause))?;
-        match bind_udp(bound, workers) {
-            Ok(udp) => return Ok((bound, Bound { tcp, udp })),
-            Err(_) if address.port() == 0 && last > 0 => {}
-            Err(cause) => return Err(refusal(bound, "UDP", cause)),
-        }
-    }
-    Err(refusal(address, "UDP", io::ErrorKind::AddrInUse.into()))
-}
-
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // A restart must not wait for the connections of its predecessor to time out.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Binds as many sockets as there are workers. The first is bound alone, so that nobody else shares the port by chance.
-fn bind_udp(address: SocketAddr, workers: usize) -> io::Result<Vec<Socket>> {
-    let alone = Socket::bind(address, &Options::default())?;
-    if workers == 1 {
-        return Ok(vec![alone]);
-    }
-    drop(alone);
-    let shared = Options {
-        shared: true,
-        ..Options::default()
-    };
-    (0..workers)
-        .map(|_| Socket::bind(address, &shared))
-        .collect()
-}
-
-fn refusal(address: SocketAddr, transport: &'static str, cause: io::Error) -> BindError {
-    let protocol = if transport == "UDP" {
-        Protocol::Udp
-    } else {
-        Protocol::Tcp
-    };
-    let port = address.port();
-    let advice = match cause.kind() {
-        io::ErrorKind::AddrInUse => {
-            let holder = who_holds(port, protocol).map_or_else(
-                || "another process holds the port".to_owned(),
-                |holder| format!("{holder} holds the port"),
-            );
-            format!(
-                "{holder}: stop it, or choose another with --dns ADDRESS:PORT (`--dns off` for none)"
-            )
-        }
-        io::ErrorKind::PermissionDenied if port < 1_024 => format!(
-            "port {port} needs root or CAP_NET_BIND_SERVICE, or choose one above 1023 with --dns ADDRESS:PORT"
-        ),
-        io::ErrorKind::AddrNotAvailable => {
-            "it is no address of this machine: choose one with --dns ADDRESS:PORT".to_owned()
-        }
-        _ => "choose another with --dns ADDRESS:PORT, or `--dns off`".to_owned(),
-    };
-    BindError::Listen {
-        address,
-        transport,
-        cause,
-        advice,
     }
 }

@@ -1,6 +1,6 @@
 //! Settings with the origin of each value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use serde::Serialize;
@@ -91,6 +91,30 @@ impl<C: Serialize> Loaded<C> {
         let whole = serde_json::to_value(&self.value).unwrap_or_default();
         self.collect(&Path::default(), whole, &mut rows);
         rows
+    }
+
+    /// Lists the settings whose values differ, secrets too; where a value came from does not count.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let (mine, theirs) = (self.open_values(), other.open_values());
+        let mut keys: BTreeSet<String> = BTreeSet::new();
+        for key in mine.keys().chain(theirs.keys()) {
+            if mine.get(key) != theirs.get(key) {
+                keys.insert(key.clone());
+            }
+        }
+        for path in self.secrets.union(&other.secrets) {
+            let [mine, theirs] = [self, other].map(|it| it.tree.nearest(path).text());
+            if mine != theirs {
+                keys.insert(path.to_string());
+            }
+        }
+        keys.into_iter().collect()
+    }
+
+    /// Gives what is no secret by key.
+    fn open_values(&self) -> BTreeMap<String, serde_json::Value> {
+        let rows = self.rows().into_iter();
+        rows.map(|row| (row.key, row.value)).collect()
     }
 
     /// Writes every setting with its value and origin. Secrets are never in it.

@@ -187,6 +187,19 @@ impl Node {
             }
     }
 
+    /// Gives the text of a value that is one.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) | Value::Text(text) => Some(text),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::List(_)
+            | Value::Table(_) => None,
+        }
+    }
+
     /// Gives the value as an error shows it. Tables and lists may hold secrets, so only their kind
     /// is named.
     pub(crate) fn shown(&self) -> String {

@@ -35,6 +35,18 @@ pub struct Socket {
     wildcard: bool,
 }
 
+/// Sets what a socket needs, bound or not.
+fn prepare(socket: &socket2::Socket, address: SocketAddr, options: &Options) -> io::Result<()> {
+    // Less is granted without a word, and nothing at all is no reason not to serve.
+    drop(socket.set_recv_buffer_size(options.receive_buffer));
+    socket.set_read_timeout(options.patience)?;
+    #[cfg(target_os = "linux")]
+    if address.ip().is_unspecified() {
+        crate::linux::tell_destination(socket, address.is_ipv6())?;
+    }
+    Ok(())
+}
+
 impl Socket {
     /// Binds a socket. An IPv6 socket takes IPv6 only, so that `0.0.0.0` and `::` can both be bound.
     ///
@@ -54,17 +66,43 @@ impl Socket {
         }
         #[cfg(unix)]
         socket.set_reuse_port(options.shared)?;
-        // Less is granted without a word, and nothing at all is no reason not to serve.
-        drop(socket.set_recv_buffer_size(options.receive_buffer));
-        socket.set_read_timeout(options.patience)?;
-        let wildcard = address.ip().is_unspecified();
-        #[cfg(target_os = "linux")]
-        if wildcard {
-            crate::linux::tell_destination(&socket, address.is_ipv6())?;
-        }
+        prepare(&socket, address, options)?;
         socket.bind(&address.into())?;
-        let udp = UdpSocket::from(socket);
+        Self::over(socket.into(), address)
+    }
+
+    /// Takes a socket that is bound already and makes it one of `options`; who shares its address is settled.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; an IPv6 wildcard that takes IPv4 too, since then nobody could tell who asked.
+    pub fn given(udp: UdpSocket, options: &Options) -> io::Result<Self> {
+        let address = udp.local_addr()?;
+        let socket = socket2::Socket::from(udp);
+        if address.is_ipv6() && address.ip().is_unspecified() && !socket.only_v6()? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it takes IPv4 and IPv6: bind one socket for each (BindIPv6Only=ipv6-only)",
+            ));
+        }
+        socket.set_nonblocking(false)?;
+        prepare(&socket, address, options)?;
+        Self::over(socket.into(), address)
+    }
+
+    /// Makes another handle of the same socket: what comes is divided between those who receive.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for instance that no descriptor is left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let udp = self.udp.try_clone()?;
+        Ok(Self { udp, ..*self })
+    }
+
+    fn over(udp: UdpSocket, address: SocketAddr) -> io::Result<Self> {
         let bound = udp.local_addr()?;
+        let wildcard = address.ip().is_unspecified();
         Ok(Self {
             udp,
             bound,

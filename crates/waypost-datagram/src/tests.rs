@@ -360,3 +360,39 @@ fn a_batch_may_move_to_another_thread() {
     assert_eq!(&reply[..length], b"MOVED");
     worker.join().unwrap();
 }
+
+#[test]
+fn a_socket_that_was_handed_over_answers_like_one_that_was_bound() {
+    for address in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let udp = UdpSocket::bind(any(address)).unwrap();
+        // As a service manager leaves it.
+        udp.set_nonblocking(true).unwrap();
+        let options = Options {
+            patience: Some(Duration::from_secs(5)),
+            ..Options::default()
+        };
+        let server = Socket::given(udp, &options).unwrap();
+        let second = server.try_clone().unwrap();
+        assert_eq!(second.local_addr(), server.local_addr());
+        let client = client("127.0.0.1:0");
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, server.local_addr().port()));
+        for (text, handle) in [("one", &server), ("two", &second)] {
+            client.send_to(text.as_bytes(), at).unwrap();
+            echo(&mut Batch::new(Sizes::default()), handle, 1);
+            let mut reply = [0; 16];
+            let (length, from) = client.recv_from(&mut reply).unwrap();
+            assert_eq!(&reply[..length], text.to_uppercase().as_bytes());
+            assert_eq!(from, at);
+        }
+    }
+}
+
+#[test]
+fn a_socket_of_both_families_is_refused_with_the_remedy() {
+    let both = UdpSocket::bind("[::]:0").unwrap();
+    let error = Socket::given(both, &Options::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("BindIPv6Only=ipv6-only"),
+        "{error}"
+    );
+}

@@ -25,7 +25,7 @@ use crate::service::Service;
 use crate::settings::ListenerConfig;
 use crate::socket::Socket;
 use crate::tls::ListenerTls;
-use crate::watch::Watch;
+use crate::watch::{UNUSED, Watch};
 
 /// Tells connections to finish (`drain`), and later to stop at once (`abort`).
 ///
@@ -295,6 +295,7 @@ async fn drive(connection: &mut Connection, watch: Watch<'_>, shutdown: &Shutdow
     let mut armed = watch.armed();
     let mut waker: Option<Waker> = None;
     let mut is_draining = false;
+    let mut is_told = false;
     std::future::poll_fn(move |context| {
         // The bell and the timer remember the task's waker, so they need no poll per request.
         if !waker
@@ -310,7 +311,7 @@ async fn drive(connection: &mut Connection, watch: Watch<'_>, shutdown: &Shutdow
         }
         if shutdown.draining.load(Acquire) && !is_draining {
             is_draining = true;
-            Pin::new(&mut *connection).graceful_shutdown();
+            watch.drain();
             // The second ring is for the end of the drain.
             bell.set(shutdown.bell.notified());
             let _ = bell.as_mut().poll(context);
@@ -318,16 +319,25 @@ async fn drive(connection: &mut Connection, watch: Watch<'_>, shutdown: &Shutdow
                 return Poll::Ready(Ended::Cut("drain"));
             }
         }
-        match Pin::new(&mut *connection).poll(context) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Ended::Finished),
-            Poll::Ready(Err(error)) => return Poll::Ready(Ended::Failed(error)),
-            Poll::Pending => {}
-        }
-        // Looked at after the poll, which reads a request that had arrived but was not yet seen.
-        if is_draining && watch.progress.is_untouched() {
-            return Poll::Ready(Ended::Unused);
+        // hyper would close a connection at once on which nothing has come: it is told after the first bytes, which
+        // may be those that this very poll reads.
+        loop {
+            let is_to_be_told = is_draining && !is_told && !watch.progress.is_untouched();
+            if is_to_be_told {
+                is_told = true;
+                Pin::new(&mut *connection).graceful_shutdown();
+            }
+            match Pin::new(&mut *connection).poll(context) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ended::Finished),
+                Poll::Ready(Err(error)) => return Poll::Ready(Ended::Failed(error)),
+                Poll::Pending => {}
+            }
+            if !is_draining || is_told || watch.progress.is_untouched() {
+                break;
+            }
         }
         match watch.check(&mut armed, timer.as_mut(), context) {
+            Some(UNUSED) => Poll::Ready(Ended::Unused),
             Some(reason) => Poll::Ready(Ended::Cut(reason)),
             None => Poll::Pending,
         }

@@ -44,6 +44,9 @@ pub enum BindError {
         #[source]
         cause: io::Error,
     },
+    /// The system does not let the socket be used that was handed over.
+    #[error("the socket that was handed over for HTTP cannot be used: {0}")]
+    Given(#[source] io::Error),
 }
 
 /// A bound listener.
@@ -82,6 +85,28 @@ impl Server {
     pub fn secured(mut self, tls: Option<Arc<ListenerTls>>) -> Self {
         self.tls = tls;
         self
+    }
+
+    /// Takes a socket that listens already, in place of the address of `limits`; must be called inside a runtime.
+    ///
+    /// # Errors
+    /// A setting outside its range, or a socket that the system does not let be used.
+    pub fn over(
+        limits: &ListenerConfig,
+        listener: std::net::TcpListener,
+    ) -> Result<Self, BindError> {
+        limits.validate()?;
+        let address = listener.local_addr().map_err(BindError::Given)?;
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener))
+            .map_err(BindError::Given)?;
+        Ok(Self {
+            listener,
+            address,
+            limits: limits.clone(),
+            tls: None,
+        })
     }
 
     /// The address it listens on, with the port the system chose when port 0 was asked for.

@@ -1,5 +1,6 @@
 //! The time-outs of one connection.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
@@ -10,6 +11,12 @@ use crate::clock;
 use crate::progress::{Phase, Progress};
 use crate::settings::ListenerConfig;
 
+/// Why a connection ends that asked nothing in the time it got for that when the server began to drain.
+pub(crate) const UNUSED: &str = "unused";
+/// How long after it was opened a connection may still bring its first request while the server drains: who had just
+/// connected is about to ask.
+const FRESH_MILLIS: u64 = 1_000;
+
 /// The time-outs of one connection, on one timer that is moved only when it must ring earlier.
 pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a Progress,
@@ -17,6 +24,7 @@ pub(crate) struct Watch<'a> {
     head_millis: u64,
     write_millis: u64,
     period_millis: u64,
+    is_draining: Cell<bool>,
 }
 
 /// When the timer rings next, in milliseconds of the crate's clock.
@@ -34,7 +42,13 @@ impl<'a> Watch<'a> {
             head_millis,
             write_millis,
             period_millis,
+            is_draining: Cell::new(false),
         }
+    }
+
+    /// Takes in that the server drains.
+    pub(crate) fn drain(&self) {
+        self.is_draining.set(true);
     }
 
     /// The time the timer is first set to.
@@ -53,6 +67,10 @@ impl<'a> Watch<'a> {
             return Some((since_millis + self.write_millis, "write_timeout"));
         }
         match self.progress.phase() {
+            Phase::Idle if self.progress.is_untouched() && self.is_draining.get() => Some((
+                self.progress.idle_since_millis() + self.head_millis.min(FRESH_MILLIS),
+                UNUSED,
+            )),
             // A connection on which nothing was ever sent gets the time of a head, not of a
             // kept-alive connection that has proved useful.
             Phase::Idle if self.progress.is_untouched() => Some((

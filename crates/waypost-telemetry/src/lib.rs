@@ -12,6 +12,6 @@ mod settings;
 
 pub use labels::{CappedLabels, ServiceLabels};
 pub use lint::lint_metric_names;
-pub use log::{TelemetryError, init};
+pub use log::{LogFilter, TelemetryError, init};
 pub use metrics::{BuildLabels, METRICS_PREFIX, encode, new_registry};
 pub use settings::{LogFormat, TelemetryConfig};

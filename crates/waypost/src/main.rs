@@ -7,8 +7,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 use waypost_cli::{ClientCommand, Exit, GlobalOptions, OutputFormat};
 
 mod config;
+mod pulse;
+mod reload;
 mod schema;
 mod serve;
+mod supervision;
 mod wire;
 
 use config::SettingArguments;
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
     waypost_cli::complete(Arguments::command);
     let Arguments { global, command } = Arguments::parse();
     let exit = match command {
-        Command::Serve(settings) => serve::serve(&settings),
+        Command::Serve(settings) => serve::serve(settings),
         Command::Config(ConfigCommand::Show(settings)) => serve::show(&settings, global.output),
         Command::Schema(arguments) => schema::print(&arguments, global.output),
         Command::Client(command) => run_client(command, &global),

@@ -2,23 +2,33 @@
 
 use std::io::Write;
 use std::process;
+use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use waypost_cli::{Exit, OutputFormat};
-use waypost_config::Loaded;
+use waypost_config::{Loaded, process_environment};
+use waypost_telemetry::LogFilter;
 
 use crate::config::{Config, SettingArguments, StoreKind};
+use crate::reload::{Reload, Reloader};
+use crate::supervision::{Inherited, Notifier};
 use crate::wire::{self, ServeError, Waypost};
 
 /// Runs the server until a signal ends it.
-pub(crate) fn serve(settings: &SettingArguments) -> Exit {
+pub(crate) fn serve(settings: SettingArguments) -> Exit {
+    let environment = process_environment();
+    let sockets = match Inherited::take(&environment) {
+        Ok(sockets) => sockets,
+        Err(why) => return fail(&why, Exit::Usage),
+    };
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
         Err(errors) => return fail(&errors.to_string(), Exit::Usage),
     };
-    if let Err(error) = waypost_telemetry::init(&loaded.value.telemetry) {
-        return fail(&error.to_string(), Exit::Usage);
-    }
+    let log = match waypost_telemetry::init(&loaded.value.telemetry) {
+        Ok(log) => log,
+        Err(error) => return fail(&error.to_string(), Exit::Usage),
+    };
     for variable in loaded.accepted() {
         tracing::info!(variable = %variable, "the variable is known, but nothing uses it yet");
     }
@@ -34,7 +44,14 @@ pub(crate) fn serve(settings: &SettingArguments) -> Exit {
             );
         }
     };
-    let ended = runtime.block_on(run(&loaded));
+    let started = Started {
+        settings,
+        loaded,
+        sockets,
+        notifier: Notifier::of(&environment),
+        log,
+    };
+    let ended = runtime.block_on(started.run());
     // Nothing of value is left: what still runs only waits.
     runtime.shutdown_background();
     match ended {
@@ -44,23 +61,83 @@ pub(crate) fn serve(settings: &SettingArguments) -> Exit {
     }
 }
 
-async fn run(loaded: &Loaded<Config>) -> Result<(), ServeError> {
-    let failed =
-        |error: std::io::Error| ServeError::Failed(format!("signals cannot be received: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let waypost = wire::open(loaded).await?;
-    greet(loaded, &waypost);
-    let ended = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// What a start has found before anything runs.
+struct Started {
+    settings: SettingArguments,
+    loaded: Loaded<Config>,
+    sockets: Inherited,
+    notifier: Notifier,
+    log: LogFilter,
+}
+
+impl Started {
+    async fn run(self) -> Result<(), ServeError> {
+        let receive = |kind| {
+            signal(kind)
+                .map_err(|error| ServeError::Failed(format!("signals cannot be received: {error}")))
+        };
+        let mut terminate = receive(SignalKind::terminate())?;
+        let mut interrupt = receive(SignalKind::interrupt())?;
+        let hangup = receive(SignalKind::hangup())?;
+        let Self {
+            settings,
+            loaded,
+            sockets,
+            notifier,
+            log,
+        } = self;
+        let mut waypost = wire::open(&loaded, sockets).await?;
+        greet(&loaded, &waypost);
+        let status = format!("serving HTTP on {}", waypost.local_addr());
+        let pulse = waypost.pulse();
+        let mut parts = vec![log_filter(log)];
+        parts.append(&mut waypost.reloads);
+        let reloader = Reloader::new(settings, loaded, parts);
+        notifier.ready(&status);
+        let ended = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = reload_at(hangup, Arc::new(reloader), &notifier, &status) => {}
+                () = notifier.keep_alive(&pulse) => {}
+            }
+            notifier.stopping();
+            tracing::info!("stopping: requests in flight are finished first");
+        };
+        waypost.run(ended).await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Reloads at each signal; never ends.
+async fn reload_at(mut hangup: Signal, reloader: Arc<Reloader>, notifier: &Notifier, status: &str) {
+    while hangup.recv().await.is_some() {
+        notifier.reloading();
+        let reloader = Arc::clone(&reloader);
+        // It reads files.
+        let reloaded = tokio::task::spawn_blocking(move || reloader.reload()).await;
+        if let Err(error) = reloaded {
+            tracing::error!(%error, "the configuration was not reloaded");
         }
-        tracing::info!("stopping: requests in flight are finished first");
-    };
-    waypost.run(ended).await?;
-    tracing::info!("stopped");
-    Ok(())
+        notifier.ready(status);
+    }
+    std::future::pending().await
+}
+
+/// The log follows its filter.
+fn log_filter(log: LogFilter) -> Reload {
+    Reload::new(&["telemetry.log_filter"], move |config| {
+        let telemetry = &config.telemetry;
+        match log.follow(telemetry) {
+            Ok(false) => Ok(None),
+            Ok(true) => Ok(Some(format!(
+                "telemetry.log_filter is {:?}",
+                telemetry.log_filter
+            ))),
+            Err(error) => Err(format!("telemetry.{error}")),
+        }
+    })
 }
 
 /// Prints what is served and a first command to try.

@@ -27,6 +27,9 @@ use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
 
 use crate::config::{Config, StoreKind};
+use crate::pulse::{Answering, Pulse, pulse};
+use crate::reload::Reload;
+use crate::supervision::Inherited;
 
 /// Lines that a journal in memory keeps.
 const MEMORY_JOURNAL_LINES: usize = 100_000;
@@ -70,6 +73,9 @@ pub(crate) struct Waypost {
     draining: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     needs_credentials: bool,
+    pulse: Pulse,
+    /// Parts that can follow the configuration while they run.
+    pub(crate) reloads: Vec<Reload>,
 }
 
 /// The DNS server with what it answers from.
@@ -93,15 +99,17 @@ struct Storage {
 }
 
 /// Puts the server together: sockets are bound early and served late.
-pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError> {
+pub(crate) async fn open(
+    loaded: &Loaded<Config>,
+    sockets: Inherited,
+) -> Result<Waypost, ServeError> {
     let config = &loaded.value;
     let Secrets {
         checks: tls,
         listener,
     } = check(loaded)?;
-    let server = Server::bind(&config.http).map_err(|error| refused(&error))?;
+    let (server, dns) = listen(config, sockets)?;
     let server = server.secured(listener.clone());
-    let dns = DnsServer::bind(&config.dns).map_err(failed)?;
     let table = Arc::new(table(config));
     let on_loopback = server.local_addr().ip().is_loopback();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -146,8 +154,10 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let router = router.merge(cloud_map).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
     let service = service.guarded_by(gate(&registry, &authenticator));
+    let reloads = listener.clone().into_iter().map(certificate);
     let (stop_writer, stopped) = watch::channel(false);
-    let writer = spawn_writer(writer, stopped)?;
+    let (pulse, answering) = pulse();
+    let writer = spawn_writer(writer, answering, stopped)?;
     Ok(Waypost {
         server,
         service,
@@ -162,6 +172,8 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         draining,
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
+        pulse,
+        reloads: reloads.collect(),
     })
 }
 
@@ -173,6 +185,21 @@ fn authenticator(
     let made = Authenticator::new(&config.access, key, on_loopback);
     made.map(Arc::new)
         .map_err(|error| ServeError::Usage(format!("access.{error}")))
+}
+
+/// Takes the sockets that were handed over, and binds what was not.
+fn listen(config: &Config, sockets: Inherited) -> Result<(Server, DnsServer), ServeError> {
+    let server = match sockets.http {
+        Some(listener) => Server::over(&config.http, listener),
+        None => Server::bind(&config.http),
+    };
+    let server = server.map_err(|error| refused(&error))?;
+    let dns = if sockets.dns.is_empty() {
+        DnsServer::bind(&config.dns)
+    } else {
+        DnsServer::over(&config.dns, sockets.dns)
+    };
+    Ok((server, dns.map_err(failed)?))
 }
 
 /// Says who holds a port that is taken, and what to do.
@@ -279,7 +306,7 @@ fn build_labels() -> BuildLabels {
 }
 
 /// What the files hold that the configuration names.
-struct Secrets {
+pub(crate) struct Secrets {
     /// TLS of checks.
     checks: Tls,
     /// TLS of the listener.
@@ -304,7 +331,7 @@ fn gate(registry: &Registry, authenticator: &Arc<Authenticator>) -> Gate {
 }
 
 /// Rules between settings and what they name, all reported at once, with what is read of their files.
-fn check(loaded: &Loaded<Config>) -> Result<Secrets, ServeError> {
+pub(crate) fn check(loaded: &Loaded<Config>) -> Result<Secrets, ServeError> {
     let config = &loaded.value;
     let mut errors = Vec::new();
     if let Err(error) = config.http.validate() {
@@ -482,6 +509,17 @@ async fn keep_certificates(tls: Option<Arc<ListenerTls>>, ended: impl Future<Out
     }
 }
 
+/// The certificate follows its files; which files they are needs a restart.
+fn certificate(tls: Arc<ListenerTls>) -> Reload {
+    Reload::new(&[], move |_| match tls.reload() {
+        Ok(false) => Ok(None),
+        Ok(true) => Ok(Some(
+            "the certificate of the listener is another".to_owned(),
+        )),
+        Err(fault) => Err(format!("http.{fault}")),
+    })
+}
+
 /// Reads the listener's certificate again if its files changed, and says so.
 fn reload_certificate(tls: &ListenerTls) {
     match tls.reload() {
@@ -496,6 +534,7 @@ fn reload_certificate(tls: &ListenerTls) {
 /// The writer has a thread of its own, since a commit blocks for as long as the disk takes.
 fn spawn_writer(
     writer: waypost_core::Writer,
+    answering: Answering,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -503,9 +542,15 @@ fn spawn_writer(
         .build()
         .map_err(failed)?;
     let work = move || {
-        runtime.block_on(writer.run(async move {
+        let stopped = async move {
             drop(stopped.wait_for(|stop| *stop).await);
-        }));
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                () = writer.run(stopped) => {}
+                () = answering.run() => {}
+            }
+        });
     };
     std::thread::Builder::new()
         .name("waypost-writer".to_owned())
@@ -522,6 +567,11 @@ impl Waypost {
     /// Returns the addresses that DNS is answered on.
     pub(crate) fn dns_addrs(&self) -> &[SocketAddr] {
         self.dns.server.local_addrs()
+    }
+
+    /// Returns what tells whether the writer still turns.
+    pub(crate) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Says whether requests need a token.

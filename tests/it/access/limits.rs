@@ -83,7 +83,7 @@ fn a_refusal_by_rate_is_counted_and_in_the_journal() {
 #[test]
 fn a_credential_that_asks_too_often_is_told_to_wait_and_others_are_not() {
     // One address that has no bound of its own asks with several credentials from a network that is not loopback's.
-    let Some(network) = crate::access::limits::network::Network::new() else {
+    let Some(network) = network::Network::new() else {
         return;
     };
     network.run();

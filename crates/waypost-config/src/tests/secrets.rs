@@ -45,6 +45,32 @@ fn a_secret_is_never_in_what_is_shown_of_the_settings() {
 }
 
 #[test]
+fn what_differs_is_listed_by_name_with_secrets_and_without_origins() {
+    let file = |secret: &str, rest: &str| {
+        File::of(&format!(
+            "[[access.tokens]]\nname = \"ci\"\nsecret = \"{secret}\"\n[http]\n{rest}\n"
+        ))
+    };
+    let pairs = [("WAYPOST__ACCESS__SHARED_SECRET", TEXT)];
+    let old = file(TEXT, "workers = 3\nratio = 2");
+    let old = load(old.loader().environment(environment(&pairs)));
+    let same = file(TEXT, "ratio = 2");
+    let mut with_workers = pairs.to_vec();
+    with_workers.push(("WAYPOST__HTTP__WORKERS", "3"));
+    let same = load(same.loader().environment(environment(&with_workers)));
+    assert_eq!(old.differences(&same), [] as [&str; 0]);
+    let new = load(file("another", "workers = 4").loader());
+    let expected = [
+        "access.shared_secret",
+        "access.tokens[0].secret",
+        "http.ratio",
+        "http.workers",
+    ];
+    assert_eq!(old.differences(&new), expected);
+    assert_eq!(new.differences(&old), expected);
+}
+
+#[test]
 fn a_secret_type_of_another_crate_is_hidden_by_its_name() {
     #[derive(Serialize, Deserialize)]
     struct Secret(String);

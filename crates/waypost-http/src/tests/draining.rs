@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 
 use super::support::{Running, header, local, patiently, read_to_end, read_until, start, status};
-use crate::{ListenerConfig, Router, StatusCode, text};
+use crate::{ListenerConfig, Router, Server, StatusCode, text};
 
 /// A route that tells when its handler has begun and answers when it may.
 fn held() -> (Router, oneshot::Receiver<()>, Arc<Notify>) {
@@ -73,6 +73,57 @@ async fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
         metrics.contains("waypost_http_connections 0\n"),
         "{metrics}"
     );
+}
+
+#[tokio::test]
+async fn who_had_just_connected_when_the_drain_begins_is_still_answered() {
+    let (router, _, _) = held();
+    let mut server = start(router, &local());
+    let mut known = server.connect().await;
+    known
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_until(&mut known, "hello").await;
+    let mut fresh = server.connect().await;
+    // Accepted in turn: what came before is being served once this one is answered.
+    let mut later = server.connect().await;
+    later
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_until(&mut later, "hello").await;
+    server.begin_shutdown();
+    assert_eq!(read_to_end(&mut known).await, "", "it was told to stop");
+    fresh
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let response = read_to_end(&mut fresh).await;
+    assert!(response.ends_with("hello"), "{response}");
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_was_handed_over_is_served() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let kept = listener.try_clone().unwrap();
+    let server = Server::over(&local(), listener).unwrap();
+    assert_eq!(server.local_addr(), address);
+    drop(server);
+    // Whoever handed it over still holds it: the next server finds who came meanwhile.
+    let mut waiting = TcpStream::connect(address).await.unwrap();
+    let (router, _, _) = held();
+    let mut server = super::support::serve(Server::over(&local(), kept).unwrap(), router, &local());
+    waiting
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let response = read_to_end(&mut waiting).await;
+    assert!(response.ends_with("hello"), "{response}");
+    server.begin_shutdown();
+    server.ended().await;
 }
 
 #[tokio::test]

@@ -31,9 +31,13 @@ pub(super) fn local() -> ListenerConfig {
 }
 
 pub(super) fn start(router: Router, limits: &ListenerConfig) -> Running {
+    serve(Server::bind(limits).unwrap(), router, limits)
+}
+
+/// Serves on a listener that is bound already.
+pub(super) fn serve(server: Server, router: Router, limits: &ListenerConfig) -> Running {
     let mut registry = Registry::with_prefix("waypost");
     let metrics = HttpMetrics::register(&mut registry);
-    let server = Server::bind(limits).unwrap();
     let address = server.local_addr();
     let service = Service::new(router, &metrics, limits).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();

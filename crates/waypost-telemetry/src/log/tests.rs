@@ -30,7 +30,7 @@ impl Write for Kept {
 fn logged(config: &TelemetryConfig, has_colour: bool) -> String {
     let kept = Kept::default();
     let writer = kept.clone();
-    let subscriber = subscriber(config, move || writer.clone(), has_colour).unwrap();
+    let (subscriber, _) = subscriber(config, move || writer.clone(), has_colour).unwrap();
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!(service = "web", "registered");
         tracing::debug!("a detail");
@@ -69,6 +69,33 @@ fn json_has_one_object_per_line_with_the_fields_at_the_top() {
     assert_eq!(lines[0]["message"], "registered");
     assert_eq!(lines[0]["service"], "web");
     assert_eq!(lines[0]["level"], "INFO");
+}
+
+#[test]
+fn a_filter_is_replaced_while_the_log_is_written_and_a_wrong_one_changes_nothing() {
+    for log_format in [LogFormat::Text, LogFormat::Json] {
+        let with = |log_filter: &str| TelemetryConfig {
+            log_filter: log_filter.to_owned(),
+            log_format,
+        };
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let (subscriber, filter) =
+            subscriber(&with("info"), move || writer.clone(), false).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let detail = |number: u32| tracing::debug!(number, "a detail");
+            detail(1);
+            assert_eq!(filter.follow(&with("info")), Ok(false));
+            assert_eq!(filter.follow(&with("debug")), Ok(true));
+            detail(2);
+            assert!(filter.follow(&with("loud")).is_err());
+            detail(3);
+            assert_eq!(filter.follow(&with("info")), Ok(true));
+            detail(4);
+        });
+        let text = kept.text();
+        assert_eq!(text.matches("a detail").count(), 2, "{text}");
+    }
 }
 
 #[test]

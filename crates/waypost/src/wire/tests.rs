@@ -4,6 +4,7 @@ use waypost_config::{Loaded, Loader};
 
 use super::open;
 use crate::config::Config;
+use crate::supervision::Inherited;
 
 /// What each route asks for; `tests/it/access.rs` asks the real binary whether that holds.
 const ROUTES: &str = include_str!("../../../../tests/access/routes.txt");
@@ -25,7 +26,7 @@ async fn every_route_has_a_decision_about_who_may_use_it() {
         .flag("store", "core.store", Some("memory".to_owned()))
         .load()
         .unwrap();
-    let waypost = open(&loaded)
+    let waypost = open(&loaded, Inherited::default())
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     let routes = waypost.service.routes();
