@@ -35,6 +35,7 @@ mod registered;
 mod resource;
 mod retry;
 mod secret;
+mod snapshot;
 mod transport;
 mod watch;
 pub mod wire;
@@ -49,6 +50,7 @@ pub use path::InstanceRef;
 pub use registered::{Registered, Standing};
 pub use resource::Resource;
 pub use secret::Secret;
+pub use snapshot::SnapshotStream;
 pub use watch::{Watch, WatchEvent, WatchScope};
 pub use wire::{
     BatchAnswer, Block, Check, CheckKind, CheckReport, CheckTls, CheckWord, CheckWordAnswer,

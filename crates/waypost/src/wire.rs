@@ -23,7 +23,9 @@ use waypost_http::{
     BindError, Condition, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server, Service,
     ops_routes,
 };
-use waypost_store_sqlite::{SqliteJournal, SqliteStore};
+use waypost_store_sqlite::{
+    DiskWatch, ScheduledSnapshots, SqliteJournal, SqliteStore, StoreMetrics,
+};
 use waypost_telemetry::BuildLabels;
 
 use crate::config::{Config, StoreKind};
@@ -62,6 +64,7 @@ pub(crate) struct Waypost {
     delayed: Option<Delayed>,
     timekeeper: waypost_core::Timekeeper,
     engine: Engine,
+    keepers: Keepers,
     draining: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     needs_credentials: bool,
@@ -75,9 +78,74 @@ struct Dns {
 }
 
 /// The engine, kept apart from the registry so that it can be closed after the last commit.
+#[derive(Clone)]
 enum Engine {
     Sqlite(Arc<SqliteStore>),
     Memory,
+}
+
+/// What looks after the store while the server runs: nothing when it is in memory.
+#[derive(Default)]
+struct Keepers {
+    disk: Option<DiskWatch>,
+    scheduled: Option<ScheduledSnapshots>,
+}
+
+impl Keepers {
+    fn new(
+        engine: &Engine,
+        config: &Config,
+        snapshots: &Snapshots,
+        clock: &Arc<dyn Clock>,
+        metrics: &mut prometheus_client::registry::Registry,
+    ) -> Self {
+        let Engine::Sqlite(store) = engine else {
+            return Self::default();
+        };
+        let settings = &config.store_sqlite;
+        let metrics = StoreMetrics::register(metrics, settings.snapshot_interval_hours > 0);
+        let disk = DiskWatch::new(Arc::clone(store), Arc::clone(clock), &metrics);
+        let (snapshots, clock) = (snapshots.clone(), Arc::clone(clock));
+        Self {
+            disk: Some(disk),
+            scheduled: ScheduledSnapshots::new(settings, snapshots, clock, &metrics),
+        }
+    }
+
+    /// Works until the server stops.
+    async fn run(self, stopping: watch::Receiver<bool>) {
+        let until = |mut stopping: watch::Receiver<bool>| async move {
+            drop(stopping.wait_for(|stop| *stop).await);
+        };
+        let disk = async {
+            match self.disk {
+                Some(disk) => disk.run(until(stopping.clone())).await,
+                None => until(stopping.clone()).await,
+            }
+        };
+        let scheduled = async {
+            match self.scheduled {
+                Some(scheduled) => scheduled.run(until(stopping.clone())).await,
+                None => until(stopping.clone()).await,
+            }
+        };
+        tokio::join!(disk, scheduled);
+    }
+}
+
+impl Engine {
+    /// Says how the disk of the store is.
+    fn disk(&self) -> Condition {
+        let warning = match self {
+            Self::Sqlite(store) => store.disk_warning(),
+            Self::Memory => None,
+        };
+        match warning {
+            None => Condition::ok("store-disk"),
+            // What is there is served: readiness stays, the name says what was found.
+            Some(warning) => Condition::ok(format!("store-disk with a warning ({warning})")),
+        }
+    }
 }
 
 struct Storage {
@@ -100,7 +168,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let authenticator = Authenticator::new(&config.access, storage.server_key, on_loopback)
         .map_err(|error| ServeError::Usage(format!("access.{error}")))?;
     let authenticator = Arc::new(authenticator);
-    let mut parts = parts(config, storage.store, storage.journal, clock);
+    let mut parts = parts(config, storage.store, storage.journal, Arc::clone(&clock));
     parts.policy.probe_rules = Some(Arc::new(tls.clone()));
     // Without a listener nobody asks: then no change pays for it.
     if !dns.local_addrs().is_empty() {
@@ -120,6 +188,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     registry
         .metrics()
         .register(&mut metrics, &registry, &snapshots);
+    let keepers = Keepers::new(&storage.engine, config, &snapshots, &clock, &mut metrics);
     let http_metrics = HttpMetrics::register(&mut metrics);
     let dns = Dns {
         server: dns,
@@ -133,8 +202,8 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
     let served = (&dns, &stopping);
     let rest = rest_context(config, data, &authenticator, served, &mut metrics);
     let (cloud_map, delayed) = cloud_map(config, data, &authenticator, &mut metrics);
-    let quarantined = quarantined.len();
-    let ops = ops(&registry, &authenticator, stopping, quarantined, metrics);
+    let store = (storage.engine.clone(), quarantined.len());
+    let ops = ops(&registry, &authenticator, stopping, store, metrics);
     let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
     let router = router.merge(cloud_map).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
@@ -149,6 +218,7 @@ pub(crate) async fn open(loaded: &Loaded<Config>) -> Result<Waypost, ServeError>
         delayed,
         timekeeper,
         engine: storage.engine,
+        keepers,
         draining,
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
@@ -279,6 +349,9 @@ fn check(loaded: &Loaded<Config>) -> Result<Tls, ServeError> {
     if let Err(error) = config.cloudmap.validate() {
         errors.push(loaded.error(&format!("cloudmap.{}", error.field), error.rule));
     }
+    if let Err(error) = config.store_sqlite.validate() {
+        errors.push(loaded.error(&format!("store_sqlite.{}", error.field), error.rule));
+    }
     if let Err(error) = config.dns.validate() {
         errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));
     }
@@ -360,7 +433,7 @@ fn ops(
     registry: &Registry,
     authenticator: &Arc<Authenticator>,
     draining: watch::Receiver<bool>,
-    quarantined: usize,
+    (engine, quarantined): (Engine, usize),
     metrics: prometheus_client::registry::Registry,
 ) -> Router {
     let registry = registry.clone();
@@ -382,7 +455,7 @@ fn ops(
             )),
         };
         ReadyReport {
-            conditions: vec![serving, writes, damaged],
+            conditions: vec![serving, writes, engine.disk(), damaged],
         }
     };
     let authenticator = Arc::clone(authenticator);
@@ -447,6 +520,7 @@ impl Waypost {
         };
         let checker = tasks.spawn(self.checker.run(until(stopping.clone())));
         let timekeeper = tasks.spawn(self.timekeeper.run(until(stopping.clone())));
+        let keepers = tasks.spawn(self.keepers.run(stopping.clone()));
         let delayed = self.delayed;
         let ends = until(stopping.clone());
         let delayed = tasks.spawn(async move {
@@ -479,6 +553,7 @@ impl Waypost {
                 _ = timekeeper => Some("the timekeeper"),
                 _ = dns => Some("the DNS server"),
                 _ = delayed => Some("the keeper of delayed health"),
+                _ = keepers => Some("what looks after the store"),
                 () = stop_writer.closed() => Some("the writer"),
             };
             if let Some(part) = dead {

@@ -174,6 +174,8 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Needed("TokenSettings"), Answered::Written("Token"), WRITE),
     route!(Delete "/v1/tokens/{id}", SERVER, "Revokes a credential", &[],
         Body::None, Answered::Nothing, CHANGE),
+    route!(Get "/v1/snapshot", SERVER, "Streams everything there is, to restore a registry from; needs the verb admin everywhere",
+        &[], Body::None, Answered::Other("application/octet-stream"), &[400, 401, 403, 429]),
     route!(Get "/openapi.json", SERVER, "Returns this document", &[],
         Body::None, Answered::Other("application/json"), READ),
     route!(Get "/docs", SERVER, "Shows this document as a page", &[],
