@@ -122,6 +122,16 @@ impl Connection {
         }
     }
 
+    /// Reads line by line until one holds the words, and gives all that came.
+    pub(crate) fn until(&mut self, words: &str) -> io::Result<String> {
+        let mut came = String::new();
+        while !came.contains(words) {
+            came.push_str(&self.line()?);
+            came.push('\n');
+        }
+        Ok(came)
+    }
+
     /// Reads the status of an interim answer: 100 to a request that expects it.
     pub(crate) fn interim(&mut self) -> io::Result<u16> {
         Ok(self.head()?.0)

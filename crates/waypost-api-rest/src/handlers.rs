@@ -8,6 +8,7 @@ pub(crate) mod poll;
 pub(crate) mod prometheus;
 pub(crate) mod server;
 pub(crate) mod service_discovery;
+pub(crate) mod snapshot;
 mod sources;
 pub(crate) mod tokens;
 pub(crate) mod watch;

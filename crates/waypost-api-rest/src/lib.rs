@@ -11,6 +11,8 @@
 //!
 //! `/sd/prometheus` lists everything for Prometheus' HTTP service discovery.
 //!
+//! `/v1/snapshot` streams everything there is, for a backup.
+//!
 //! `/v1/watch` streams changes as server-sent events; `?revision=&wait=` makes a read of ours a long poll.
 //!
 //! Left out here: what source 004 does in the client (balancing strategies, breakers, retries).
@@ -68,5 +70,6 @@ pub fn router(context: RestContext) -> Router {
     let router = handlers::explain::routes(router, &rest);
     let router = handlers::tokens::routes(router, &rest);
     let router = handlers::audit::routes(router, &rest);
+    let router = handlers::snapshot::routes(router, &rest);
     handlers::server::routes(router, &rest).on_rejection(render_problem)
 }

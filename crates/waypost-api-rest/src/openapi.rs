@@ -389,6 +389,7 @@ fn reason(status: u16) -> &'static str {
         413 => "It is too large or too much",
         415 => "The body is of another kind than JSON",
         422 => "A value breaks a rule: see field, value and rule",
+        429 => "Too many of these at once",
         503 => "The store takes no writes now",
         _ => "A problem",
     }

@@ -99,7 +99,7 @@ pub(crate) struct Rest {
     pub(crate) cache: RenderCache,
     pub(crate) turns: Turns,
     documents: OnceLock<Documents>,
-    version: String,
+    pub(crate) version: String,
     pub(crate) dns: DnsFacts,
     pub(crate) snapshots: Snapshots,
     pub(crate) live: Live,

@@ -35,6 +35,7 @@ mod registered;
 mod resource;
 mod retry;
 mod secret;
+mod snapshot;
 mod tls;
 mod transport;
 mod watch;
@@ -50,6 +51,7 @@ pub use path::InstanceRef;
 pub use registered::{Registered, Standing};
 pub use resource::Resource;
 pub use secret::Secret;
+pub use snapshot::SnapshotStream;
 pub use watch::{Watch, WatchEvent, WatchScope};
 pub use wire::{
     AuditFilter, AuditLine, AuditObject, AuditPage, BatchAnswer, Block, Check, CheckKind,

@@ -208,6 +208,17 @@ impl Access {
         }
     }
 
+    /// Says whether the verb is allowed everywhere, whatever comes to be there.
+    pub fn allows_everywhere(&self, verb: Verb) -> bool {
+        let any = Pattern::any();
+        match &self.grants {
+            Grants::Everything => true,
+            Grants::Only(grants) => grants.iter().any(|grant| {
+                grant.verbs.contains(&verb) && grant.namespaces == any && grant.services == any
+            }),
+        }
+    }
+
     fn allows_names(
         &self,
         verb: Verb,

@@ -33,6 +33,7 @@ mod registration;
 mod registry;
 mod service;
 mod snapshot;
+mod snapshot_file;
 mod store;
 mod text;
 mod time;
@@ -97,6 +98,10 @@ pub use service::{
     DnsRecord, DnsRecordKind, DnsSettings, REMOVE_AFTER_SECONDS, RoutingPolicy, Service,
 };
 pub use snapshot::{Changed, Effects, InstanceChange, NamespaceState, ServiceState, Snapshot};
+pub use snapshot_file::{
+    SNAPSHOT_FORMAT, SNAPSHOT_MAGIC, SnapshotCounts, SnapshotFault, SnapshotHeader, SnapshotReader,
+    SnapshotWriter,
+};
 pub use store::{ChangeStream, CommitError, Committed, Compacted, Loaded, Store, StoreError};
 pub use text::{Text, text};
 pub use time::{BoxFuture, Clock, ManualClock, Monotonic, SystemClock, Timestamp};

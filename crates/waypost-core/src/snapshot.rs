@@ -26,6 +26,7 @@ use crate::watch::Scope;
 
 mod implied;
 mod loading;
+mod object;
 mod objects;
 mod served;
 mod walk;

@@ -7,7 +7,12 @@ mod disk;
 mod journal;
 mod opening;
 mod restart;
+mod restoring;
+mod scheduled;
 mod size;
+mod snapshots;
+mod space;
+mod upgrade;
 mod wal;
 
 use std::path::{Path, PathBuf};

@@ -13,15 +13,15 @@ use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
-    Author, Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, NamespaceName, Opened,
-    Parts, Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds, text,
+    Author, Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy,
+    Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds, text,
 };
 use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::{Checker, Probes, Tls};
 use waypost_http::{
-    BindError, Condition, Gate, HttpMetrics, ListenerTls, Ops, ReadyReport, RequestHead, Router,
-    Server, Service, ops_routes,
+    BindError, Condition, Gate, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server,
+    Service, ops_routes,
 };
 use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
@@ -31,11 +31,16 @@ use crate::pulse::{Answering, Pulse, pulse};
 use crate::reload::Reload;
 use crate::supervision::Inherited;
 
+mod keepers;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use keepers::{Keepers, certificate};
+pub(crate) use rules::{Secrets, check};
+
 /// Lines that a journal in memory keeps.
 const MEMORY_JOURNAL_LINES: usize = 100_000;
-
-/// How often the files of the listener's certificate are looked at.
-const CERTIFICATE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Why the server does not start.
 #[derive(Debug)]
@@ -66,10 +71,9 @@ pub(crate) struct Waypost {
     writer: JoinHandle<()>,
     checker: Checker,
     delayed: Option<Delayed>,
-    usage: UsageKeeper,
-    tls: Option<Arc<ListenerTls>>,
     timekeeper: waypost_core::Timekeeper,
     engine: Engine,
+    keepers: Keepers,
     draining: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     needs_credentials: bool,
@@ -86,9 +90,25 @@ struct Dns {
 }
 
 /// The engine, kept apart from the registry so that it can be closed after the last commit.
+#[derive(Clone)]
 enum Engine {
     Sqlite(Arc<SqliteStore>),
     Memory,
+}
+
+impl Engine {
+    /// Says how the disk of the store is.
+    fn disk(&self) -> Condition {
+        let warning = match self {
+            Self::Sqlite(store) => store.disk_warning(),
+            Self::Memory => None,
+        };
+        match warning {
+            None => Condition::ok("store-disk"),
+            // What is there is served: readiness stays, the name says what was found.
+            Some(warning) => Condition::ok(format!("store-disk with a warning ({warning})")),
+        }
+    }
 }
 
 struct Storage {
@@ -115,7 +135,7 @@ pub(crate) async fn open(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let storage = open_storage(config, &clock)?;
     let authenticator = authenticator(config, storage.server_key, on_loopback)?;
-    let mut parts = parts(config, storage.store, storage.journal, clock);
+    let mut parts = parts(config, storage.store, storage.journal, Arc::clone(&clock));
     parts.policy.probe_rules = Some(Arc::new(tls.clone()));
     // Without a listener nobody asks: then no change pays for it.
     if !dns.local_addrs().is_empty() {
@@ -128,14 +148,19 @@ pub(crate) async fn open(
         snapshots,
         quarantined,
     } = Registry::open(parts).await.map_err(failed)?;
-    for name in &quarantined {
-        tracing::error!(object = %name, "damaged in the store and set aside");
-    }
+    tell_damage(&quarantined);
     let mut metrics = waypost_telemetry::new_registry(build_labels());
     registry
         .metrics()
         .register(&mut metrics, &registry, &snapshots);
-    let http_metrics = HttpMetrics::register(&mut metrics);
+    let usage = UsageKeeper::new(
+        Arc::clone(&authenticator),
+        registry.clone(),
+        snapshots.clone(),
+    );
+    let keepers = Keepers::new(usage, listener.clone());
+    let kept = (&snapshots, &clock);
+    let keepers = keepers.of_the_store(&storage.engine, config, kept, &mut metrics);
     let dns = Dns {
         server: dns,
         table,
@@ -146,15 +171,9 @@ pub(crate) async fn open(
     authenticator.follow(snapshots.clone());
     let (draining, stopping) = watch::channel(false);
     let served = (&dns, &stopping);
-    let rest = rest_context(config, data, &authenticator, served, &mut metrics);
-    let (cloud_map, delayed) = cloud_map(config, data, &authenticator, &mut metrics);
-    let quarantined = quarantined.len();
-    let ops = ops(&registry, &authenticator, stopping, quarantined, metrics);
-    let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
-    let router = router.merge(cloud_map).map_err(failed)?;
-    let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
-    let service = service.guarded_by(gate(&registry, &authenticator));
-    let reloads = listener.clone().into_iter().map(certificate);
+    let kept = (storage.engine.clone(), quarantined.len());
+    let (service, delayed) = service(config, data, &authenticator, served, kept, metrics)?;
+    let reloads = listener.into_iter().map(certificate);
     let (stop_writer, stopped) = watch::channel(false);
     let (pulse, answering) = pulse();
     let writer = spawn_writer(writer, answering, stopped)?;
@@ -165,16 +184,42 @@ pub(crate) async fn open(
         writer,
         checker,
         delayed,
-        usage: UsageKeeper::new(Arc::clone(&authenticator), registry, snapshots),
-        tls: listener,
         timekeeper,
         engine: storage.engine,
+        keepers,
         draining,
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
         pulse,
         reloads: reloads.collect(),
     })
+}
+
+fn tell_damage(quarantined: &[String]) {
+    for name in quarantined {
+        tracing::error!(object = %name, "damaged in the store and set aside");
+    }
+}
+
+/// Makes the routes of every protocol over HTTP, with what bounds them.
+fn service(
+    config: &Config,
+    data: (&Registry, &Snapshots),
+    authenticator: &Arc<Authenticator>,
+    (dns, stopping): (&Dns, &watch::Receiver<bool>),
+    store: (Engine, usize),
+    mut metrics: prometheus_client::registry::Registry,
+) -> Result<(Service, Option<Delayed>), ServeError> {
+    let http_metrics = HttpMetrics::register(&mut metrics);
+    let served = (dns, stopping);
+    let rest = rest_context(config, data, authenticator, served, &mut metrics);
+    let (cloud_map, delayed) = cloud_map(config, data, authenticator, &mut metrics);
+    let (registry, _) = data;
+    let ops = ops(registry, authenticator, stopping.clone(), store, metrics);
+    let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
+    let router = router.merge(cloud_map).map_err(failed)?;
+    let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
+    Ok((service.guarded_by(gate(registry, authenticator)), delayed))
 }
 
 fn authenticator(
@@ -305,14 +350,6 @@ fn build_labels() -> BuildLabels {
     }
 }
 
-/// What the files hold that the configuration names.
-pub(crate) struct Secrets {
-    /// TLS of checks.
-    checks: Tls,
-    /// TLS of the listener.
-    listener: Option<Arc<ListenerTls>>,
-}
-
 /// Lets in who does not ask too often; whoever does is noted.
 fn gate(registry: &Registry, authenticator: &Arc<Authenticator>) -> Gate {
     let registry = registry.clone();
@@ -328,64 +365,6 @@ fn gate(registry: &Registry, authenticator: &Arc<Authenticator>) -> Gate {
             registry.note_refusal(&author, "any request", "throttled", why);
         })
     })
-}
-
-/// Rules between settings and what they name, all reported at once, with what is read of their files.
-pub(crate) fn check(loaded: &Loaded<Config>) -> Result<Secrets, ServeError> {
-    let config = &loaded.value;
-    let mut errors = Vec::new();
-    if let Err(error) = config.http.validate() {
-        errors.push(loaded.error(&format!("http.{}", error.field), error.rule));
-    }
-    if let Err(error) = config.access.validate() {
-        errors.push(loaded.error("access.shared_secret", error.to_string()));
-    }
-    if let Err(error) = config.access.startup_check(config.http.listen.ip()) {
-        errors.push(loaded.error("http.listen", error.to_string()));
-    }
-    if let Some(name) = &config.cloudmap.api_name
-        && !NamespaceName::new(name).is_ok_and(|name| name.is_dns_name())
-    {
-        errors.push(loaded.error("cloudmap.api_name", "must be a DNS name"));
-    }
-    if let Err(error) = config.cloudmap.validate() {
-        errors.push(loaded.error(&format!("cloudmap.{}", error.field), error.rule));
-    }
-    if let Err(error) = config.dns.validate() {
-        errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));
-    }
-    let request_seconds = config.http.request_timeout_seconds;
-    if u64::from(config.rest.wait_seconds_max) >= request_seconds {
-        let rule =
-            format!("must be less than http.request_timeout_seconds, which is {request_seconds}");
-        errors.push(loaded.error("rest.wait_seconds_max", rule));
-    }
-    if let Err(error) = config.rest.validate() {
-        errors.push(loaded.error(&format!("rest.{}", error.subject()), error.to_string()));
-    }
-    let tls = Tls::load(&config.health).map_err(|unusable| {
-        let unusable = unusable.into_iter();
-        errors.extend(unusable.map(|it| loaded.error(&format!("health.{}", it.field), it.rule)));
-    });
-    let listener = config.http.tls.as_ref().map(ListenerTls::load).transpose();
-    let listener = listener.map_err(|fault| {
-        errors.push(loaded.error(&format!("http.tls.{}", fault.field), fault.rule));
-    });
-    let asks = config.http.tls.as_ref();
-    let asks = asks.is_some_and(|tls| tls.client_authorities.is_some());
-    if !config.access.certificates.is_empty() && !asks {
-        let rule = "needs http.tls.client_authorities, or nobody is asked for a certificate";
-        errors.push(loaded.error("access.certificates", rule));
-    }
-    match (waypost_config::ConfigErrors::of(errors), tls, listener) {
-        (None, Ok(checks), Ok(listener)) => Ok(Secrets {
-            checks,
-            listener: listener.map(Arc::new),
-        }),
-        (errors, ..) => Err(ServeError::Usage(
-            errors.map_or_else(String::new, |errors| errors.to_string()),
-        )),
-    }
 }
 
 fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, ServeError> {
@@ -445,7 +424,7 @@ fn ops(
     registry: &Registry,
     authenticator: &Arc<Authenticator>,
     draining: watch::Receiver<bool>,
-    quarantined: usize,
+    (engine, quarantined): (Engine, usize),
     metrics: prometheus_client::registry::Registry,
 ) -> Router {
     let registry = registry.clone();
@@ -467,7 +446,7 @@ fn ops(
             )),
         };
         ReadyReport {
-            conditions: vec![serving, writes, damaged],
+            conditions: vec![serving, writes, engine.disk(), damaged],
         }
     };
     let authenticator = Arc::clone(authenticator);
@@ -486,49 +465,6 @@ fn ops(
         metrics: Arc::new(move || waypost_telemetry::encode(&metrics)),
         may_read: Arc::new(may_read),
     })
-}
-
-/// Reads the listener's certificate again when its files change.
-async fn keep_certificates(tls: Option<Arc<ListenerTls>>, ended: impl Future<Output = ()>) {
-    let Some(tls) = tls else {
-        return ended.await;
-    };
-    let mut ended = std::pin::pin!(ended);
-    loop {
-        tokio::select! {
-            () = &mut ended => return,
-            () = tokio::time::sleep(CERTIFICATE_INTERVAL) => {
-                let tls = Arc::clone(&tls);
-                // It reads files.
-                let read = tokio::task::spawn_blocking(move || reload_certificate(&tls));
-                if read.await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// The certificate follows its files; which files they are needs a restart.
-fn certificate(tls: Arc<ListenerTls>) -> Reload {
-    Reload::new(&[], move |_| match tls.reload() {
-        Ok(false) => Ok(None),
-        Ok(true) => Ok(Some(
-            "the certificate of the listener is another".to_owned(),
-        )),
-        Err(fault) => Err(format!("http.{fault}")),
-    })
-}
-
-/// Reads the listener's certificate again if its files changed, and says so.
-fn reload_certificate(tls: &ListenerTls) {
-    match tls.reload() {
-        Ok(false) => {}
-        Ok(true) => tracing::info!("the certificate was read again: new connections see it"),
-        Err(fault) => {
-            tracing::error!(%fault, "the certificate cannot be read again: the one before stays");
-        }
-    }
 }
 
 /// The writer has a thread of its own, since a commit blocks for as long as the disk takes.
@@ -592,6 +528,7 @@ impl Waypost {
         };
         let checker = tasks.spawn(self.checker.run(until(stopping.clone())));
         let timekeeper = tasks.spawn(self.timekeeper.run(until(stopping.clone())));
+        let keepers = tasks.spawn(self.keepers.run(stopping.clone()));
         let delayed = self.delayed;
         let ends = until(stopping.clone());
         let delayed = tasks.spawn(async move {
@@ -600,8 +537,6 @@ impl Waypost {
                 None => ends.await,
             }
         });
-        let usage = tasks.spawn(self.usage.run(until(stopping.clone())));
-        let certificates = tasks.spawn(keep_certificates(self.tls, until(stopping.clone())));
         let dns = self.dns;
         let dns = tasks.spawn(async move {
             let Dns {
@@ -626,8 +561,7 @@ impl Waypost {
                 _ = timekeeper => Some("the timekeeper"),
                 _ = dns => Some("the DNS server"),
                 _ = delayed => Some("the keeper of delayed health"),
-                _ = usage => Some("the keeper of uses"),
-                _ = certificates => Some("the keeper of certificates"),
+                _ = keepers => Some("a keeper"),
                 () = stop_writer.closed() => Some("the writer"),
             };
             if let Some(part) = dead {
@@ -656,6 +590,3 @@ impl Waypost {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

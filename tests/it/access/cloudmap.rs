@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use super::{Guarded, HIDDEN, PLACE};
 
 /// Every operation with an input that is about what is hidden, and whether it changes something.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table, or one story, is told at once"
+)]
 fn operations(namespace: &str, service: &str) -> Vec<(&'static str, Value, bool)> {
     let instance = json!({ "ServiceId": service, "InstanceId": "hidden-1" });
     let with = |mut of: Value, name: &str, value: Value| {

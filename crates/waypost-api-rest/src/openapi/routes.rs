@@ -198,6 +198,8 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Optional("RotationBody"), Answered::Written("Token"), CHANGE),
     route!(Get "/v1/audit", SERVER, "Lists accepted changes, refused requests and changes of health",
         AUDIT, Body::None, Answered::Document("AuditPage"), AUDITED),
+    route!(Get "/v1/snapshot", SERVER, "Streams everything there is, to restore a registry from; needs the verb admin everywhere",
+        &[], Body::None, Answered::Other("application/octet-stream"), &[400, 401, 403, 429]),
     route!(Get "/openapi.json", SERVER, "Returns this document", &[],
         Body::None, Answered::Other("application/json"), READ),
     route!(Get "/docs", SERVER, "Shows this document as a page", &[],
