@@ -29,6 +29,7 @@ mod connection;
 mod server;
 mod target;
 
+mod attacks;
 mod causes;
 mod checks;
 mod cli;
