@@ -21,4 +21,4 @@ pub use model::{
     access, batch, check, document, instance_key, mode, namespace, put, register, registration,
     remove, service, service_key, spec, verdict,
 };
-pub use mutate::{Mutator, Tried, mutations};
+pub use mutate::{Mutator, Tried, mutations, slow_mutations};

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 
-/// Inputs of the short form of each target.
-const INPUTS: u64 = 20_000;
-/// Inputs of the long form of each target; with the 24 targets there are it makes more than ten million.
-const INPUTS_LONG: u64 = 450_000;
+/// Inputs of the short form of each decoder, and of the long one: with the 19 decoders there are, more than ten million.
+const INPUTS: [u64; 2] = [20_000, 600_000];
+/// Inputs of one that takes longer, because it opens files or goes through many parts.
+const INPUTS_OF_A_SLOW_ONE: [u64; 2] = [4_000, 60_000];
 /// Longest input that mutations make.
 const BYTES_MAX: usize = 64 * 1_024;
 /// Numbers and signs on which decoders stumble.
@@ -167,17 +167,31 @@ impl Mutator {
     }
 }
 
-/// Tries a decoder with 20,000 inputs, or 450,000 in the long form; `one` says whether it took the input.
+/// Tries a decoder with 20,000 inputs, or 600,000 in the long form; `one` says whether it took the input.
 ///
 /// Fails when `one` panics, and shows the input; also when nothing was taken or everything was, because then the test
 /// would not look at the decoder.
+pub fn mutations(corpus: &[&[u8]], words: &[&str], one: impl FnMut(&[u8]) -> bool) -> Tried {
+    tried(INPUTS, corpus, words, one)
+}
+
+/// The same with 4,000 inputs, or 60,000, for what takes longer.
+pub fn slow_mutations(corpus: &[&[u8]], words: &[&str], one: impl FnMut(&[u8]) -> bool) -> Tried {
+    tried(INPUTS_OF_A_SLOW_ONE, corpus, words, one)
+}
+
 #[expect(clippy::panic, reason = "a broken expectation is how a test fails")]
-pub fn mutations(corpus: &[&[u8]], words: &[&str], mut one: impl FnMut(&[u8]) -> bool) -> Tried {
+fn tried(
+    [short, long]: [u64; 2],
+    corpus: &[&[u8]],
+    words: &[&str],
+    mut one: impl FnMut(&[u8]) -> bool,
+) -> Tried {
     let mut tried = Tried::default();
     for sample in corpus {
         assert!(one(sample), "it is good: {}", shown(sample));
     }
-    let inputs = if is_long() { INPUTS_LONG } else { INPUTS };
+    let inputs = if is_long() { long } else { short };
     let mut mutator = Mutator::new(7, corpus, words);
     for number in 0..inputs {
         let input = mutator.input();
