@@ -42,6 +42,7 @@ mod dns_probes;
 mod dns_rotation;
 mod dns_server;
 mod durability;
+mod faults;
 mod fixture;
 mod kills;
 mod live;
