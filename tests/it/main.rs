@@ -53,5 +53,6 @@ mod readme;
 mod references;
 mod run;
 mod schemas;
+mod soak;
 mod sources;
 mod tokens;
