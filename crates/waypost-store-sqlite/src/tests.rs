@@ -5,6 +5,7 @@ mod conformance;
 mod damage;
 mod disk;
 mod journal;
+mod mutated;
 mod opening;
 mod restart;
 mod restoring;

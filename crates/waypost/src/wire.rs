@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use waypost_access::{Authenticator, Caller, ServerKey, UsageKeeper};
+use waypost_access::{Authenticator, Caller, ServerKey};
 use waypost_api_cloudmap::{CloudMapContext, CloudMapMetrics, Delayed};
 use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
@@ -153,20 +153,14 @@ pub(crate) async fn open(
     registry
         .metrics()
         .register(&mut metrics, &registry, &snapshots);
-    let usage = UsageKeeper::new(
-        Arc::clone(&authenticator),
-        registry.clone(),
-        snapshots.clone(),
-    );
-    let keepers = Keepers::new(usage, listener.clone());
-    let kept = (&snapshots, &clock);
-    let keepers = keepers.of_the_store(&storage.engine, config, kept, &mut metrics);
+    let data = (&registry, &snapshots);
+    let keepers = Keepers::new(&authenticator, data, listener.clone());
+    let keepers = keepers.of_the_store(&storage.engine, config, (&snapshots, &clock), &mut metrics);
     let dns = Dns {
         server: dns,
         table,
         metrics: DnsMetrics::register(&mut metrics),
     };
-    let data = (&registry, &snapshots);
     let checker = checker(config, &tls, on_loopback, data, &mut metrics);
     authenticator.follow(snapshots.clone());
     let (draining, stopping) = watch::channel(false);

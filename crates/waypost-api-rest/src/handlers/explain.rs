@@ -26,8 +26,8 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
 
 async fn explain(rest: &Rest, request: &mut Request) -> Answer {
     let head = &request.head;
-    only(head, &["namespace", "owner"])?;
     let access = rest.reader(head, DIALECT)?;
+    only(head, &["namespace", "owner"])?;
     let service = service_asked(rest, head)?;
     let id = InstanceId::new(param(head, "id"))?;
     let owner = owner(head)?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use waypost_access::UsageKeeper;
-use waypost_core::{Clock, Snapshots};
+use waypost_access::{Authenticator, UsageKeeper};
+use waypost_core::{Clock, Registry, Snapshots};
 use waypost_http::ListenerTls;
 use waypost_store_sqlite::{DiskWatch, ScheduledSnapshots, StoreMetrics};
 
@@ -24,7 +24,13 @@ pub(super) struct Keepers {
 }
 
 impl Keepers {
-    pub(super) fn new(usage: UsageKeeper, tls: Option<Arc<ListenerTls>>) -> Self {
+    pub(super) fn new(
+        authenticator: &Arc<Authenticator>,
+        (registry, snapshots): (&Registry, &Snapshots),
+        tls: Option<Arc<ListenerTls>>,
+    ) -> Self {
+        let (registry, snapshots) = (registry.clone(), snapshots.clone());
+        let usage = UsageKeeper::new(Arc::clone(authenticator), registry, snapshots);
         Self {
             disk: None,
             scheduled: None,
