@@ -53,7 +53,14 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
+        Self::over(TcpStream::connect_timeout(
+            &address,
+            Duration::from_secs(10),
+        )?)
+    }
+
+    /// Speaks over a socket that is open already.
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
@@ -122,6 +129,16 @@ impl Connection {
         }
     }
 
+    /// Reads line by line until one holds the words, and gives all that came.
+    pub(crate) fn until(&mut self, words: &str) -> io::Result<String> {
+        let mut came = String::new();
+        while !came.contains(words) {
+            came.push_str(&self.line()?);
+            came.push('\n');
+        }
+        Ok(came)
+    }
+
     /// Reads the status of an interim answer: 100 to a request that expects it.
     pub(crate) fn interim(&mut self) -> io::Result<u16> {
         Ok(self.head()?.0)
@@ -151,6 +168,50 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Reads the head of an answer whose body is a stream, and gives the status.
+    pub(crate) fn begin(&mut self) -> io::Result<u16> {
+        Ok(self.head()?.0)
+    }
+
+    /// Reads chunks of a stream until one of them has the word.
+    pub(crate) fn chunks_until(&mut self, word: &str) -> io::Result<String> {
+        let mut text = String::new();
+        while !text.contains(word) {
+            match self.chunk()? {
+                Some(chunk) => text.push_str(&String::from_utf8_lossy(&chunk)),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Ok(text)
+    }
+
+    /// Reads chunks of a stream until it ends, in order or not.
+    pub(crate) fn chunks_to_the_end(&mut self) -> io::Result<String> {
+        let mut text = String::new();
+        loop {
+            match self.chunk() {
+                Ok(Some(chunk)) => text.push_str(&String::from_utf8_lossy(&chunk)),
+                Ok(None) => return Ok(text),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(text),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads one chunk; none is the last.
+    fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let line = self.line()?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let size = u64::from_str_radix(size, 16).map_err(|_| broken(&line))?;
+        let mut chunk = Vec::new();
+        self.part(size, &mut chunk)?;
+        let end = self.line()?;
+        if size > 0 && !end.is_empty() {
+            return Err(broken(&end));
+        }
+        Ok((size > 0).then_some(chunk))
+    }
+
     fn head(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
         let first = self.line()?;
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
@@ -170,19 +231,10 @@ impl Connection {
         let mut body = Vec::new();
         let coding = answer.header("transfer-encoding").unwrap_or_default();
         if coding.eq_ignore_ascii_case("chunked") {
-            loop {
-                let line = self.line()?;
-                let size = line.split(';').next().unwrap_or_default().trim();
-                let size = u64::from_str_radix(size, 16).map_err(|_| broken(&line))?;
-                self.part(size, &mut body)?;
-                let end = self.line()?;
-                if size == 0 {
-                    return Ok(body);
-                }
-                if !end.is_empty() {
-                    return Err(broken(&end));
-                }
+            while let Some(chunk) = self.chunk()? {
+                body.extend(chunk);
             }
+            return Ok(body);
         }
         match answer.header("content-length") {
             Some(length) => self.part(length.parse().map_err(|_| broken(length))?, &mut body)?,
@@ -199,7 +251,7 @@ impl Connection {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
 
-    fn line(&mut self) -> io::Result<String> {
+    pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.reader.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

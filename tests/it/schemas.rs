@@ -11,7 +11,7 @@ use crate::server::{Server, Setup};
 use crate::skips::{peer, skipped};
 
 /// Each command with what is typed for it, in an order in which each finds what it needs.
-const TYPED: [(&str, &str); 36] = [
+const TYPED: [(&str, &str); 40] = [
     ("namespace create", "namespace create shop.internal"),
     (
         "namespace set",
@@ -58,6 +58,13 @@ const TYPED: [(&str, &str); 36] = [
     ("version", "version"),
     ("schema", "schema"),
     ("config show", "config show"),
+    ("snapshot save", "snapshot save {folder}/a.snapshot --force"),
+    ("snapshot verify", "snapshot verify {folder}/a.snapshot"),
+    ("snapshot inspect", "snapshot inspect {folder}/a.snapshot"),
+    (
+        "snapshot restore",
+        "snapshot restore {folder}/a.snapshot --data-dir {folder}/restored",
+    ),
     ("token create", "token create ann"),
     ("token ls", "token ls"),
 ];
@@ -122,7 +129,7 @@ fn every_command_prints_what_its_schema_says() {
         let typed = typed.replace("{folder}", folder.path().to_str().unwrap());
         for form in ["json", "jsonl"] {
             // What was made or removed is not there a second time.
-            let once = ["create", "rm", "deregister"]
+            let once = ["create", "rm", "deregister", "restore"]
                 .iter()
                 .any(|word| name.contains(word));
             if once && form == "jsonl" {

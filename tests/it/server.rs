@@ -76,6 +76,7 @@ pub(crate) struct Setup {
     http: Option<String>,
     dns: Option<String>,
     user: Option<u32>,
+    under: Vec<OsString>,
 }
 
 impl Setup {
@@ -125,6 +126,12 @@ impl Setup {
     /// Runs the server as another user, which only root can.
     pub(crate) fn user(mut self, id: u32) -> Self {
         self.user = Some(id);
+        self
+    }
+
+    /// Runs the server by another program, which must become it: `unshare -T --`.
+    pub(crate) fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(OsString::from).collect();
         self
     }
 
@@ -178,6 +185,9 @@ impl Setup {
         let http = self.http.as_deref().unwrap_or("127.0.0.1:0");
         let dns = self.dns.as_deref().unwrap_or("127.0.0.1:0");
         let mut command = waypost(["serve", "--http", http, "--dns", dns]);
+        if let Some((program, arguments)) = self.under.split_first() {
+            command = by(program, arguments, &command);
+        }
         // Nothing but this machine is ever probed, whatever a test registers; a test may say otherwise.
         command.env("WAYPOST__DIAL__ALLOW", "127.0.0.0/8,::1/128");
         command.arg("--data-dir").arg(data_dir);
@@ -194,6 +204,20 @@ impl Setup {
         }
         command
     }
+}
+
+/// Gives the command as the last argument of another one.
+fn by(program: &OsStr, arguments: &[OsString], command: &Command) -> Command {
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(command.get_program());
+    outer.args(command.get_args()).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
 }
 
 /// A running `waypost serve`. Dropping it kills the process.
@@ -246,7 +270,7 @@ impl Server {
             ));
         };
         let address = banner
-            .split_once("http://")
+            .split_once("://")
             .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
             .ok_or_else(|| format!("no address in the banner:\n{banner}"))?;
         let ours = format!("(pid {})", child.id());
@@ -314,11 +338,16 @@ impl Server {
         running.child.wait().unwrap();
     }
 
+    /// Lets it stand still (SIGSTOP) or go on (SIGCONT).
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success(), "{name} cannot be sent to {pid}");
+    }
+
     /// Sends SIGTERM without waiting.
     pub(crate) fn ask_to_end(&self) {
-        let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(sent.success(), "SIGTERM cannot be sent to {pid}");
+        self.signal("-TERM");
     }
 
     /// Waits until it has ended by itself.

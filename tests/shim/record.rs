@@ -37,33 +37,9 @@ pub(crate) struct Shim {
 impl Shim {
     /// Compiles the library into `folder`, once per content of its source.
     pub(crate) fn build(folder: &Path) -> io::Result<Self> {
-        static BUILDS: AtomicU32 = AtomicU32::new(0);
-        let mut hasher = DefaultHasher::new();
-        SOURCE.hash(&mut hasher);
-        let library = folder.join(format!("sync_shim-{:016x}.so", hasher.finish()));
-        if library.exists() {
-            return Ok(Self { library });
-        }
-        fs::create_dir_all(folder)?;
-        // Tests run in parallel: each builds under its own name, and the last rename wins with the same content.
-        let build = BUILDS.fetch_add(1, Ordering::Relaxed);
-        let stem = folder.join(format!("sync_shim-{}-{build}", std::process::id()));
-        let (source, built) = (stem.with_extension("c"), stem.with_extension("so"));
-        fs::write(&source, SOURCE)?;
-        let output = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([&built, &source])
-            .args(["-ldl", "-lpthread"])
-            .output()?;
-        if !output.status.success() {
-            return Err(io::Error::other(format!(
-                "cc cannot build the shim: {}",
-                String::from_utf8_lossy(&output.stderr)
-            )));
-        }
-        fs::rename(built, &library)?;
-        fs::remove_file(source)?;
-        Ok(Self { library })
+        Ok(Self {
+            library: compiled(folder, "sync_shim", SOURCE)?,
+        })
     }
 
     /// Puts a program whose files are below `prefix` under control; `folder`, outside of it, holds the record and
@@ -77,6 +53,37 @@ impl Shim {
             folder: folder.canonicalize()?,
         })
     }
+}
+
+/// Compiles a library that is to be preloaded into `folder`, once per content of its source, and gives its path.
+pub(crate) fn compiled(folder: &Path, name: &str, source: &str) -> io::Result<PathBuf> {
+    static BUILDS: AtomicU32 = AtomicU32::new(0);
+    let mut hasher = DefaultHasher::new();
+    source.hash(&mut hasher);
+    let library = folder.join(format!("{name}-{:016x}.so", hasher.finish()));
+    if library.exists() {
+        return Ok(library);
+    }
+    fs::create_dir_all(folder)?;
+    // Tests run in parallel: each builds under its own name, and the last rename wins with the same content.
+    let build = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let stem = folder.join(format!("{name}-{}-{build}", std::process::id()));
+    let (file, built) = (stem.with_extension("c"), stem.with_extension("so"));
+    fs::write(&file, source)?;
+    let output = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .args([&built, &file])
+        .args(["-ldl", "-lpthread"])
+        .output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!(
+            "cc cannot build the shim: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )));
+    }
+    fs::rename(built, &library)?;
+    fs::remove_file(file)?;
+    Ok(library)
 }
 
 /// Steers the shim in a running program.

@@ -2,29 +2,38 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use waypost_core::{Access, Dialect, Grant, Pattern, RegistryError, Snapshots, Timestamp, Verb};
+use waypost_core::{
+    Access, Command, Dialect, Document, Grant, Pattern, RegistryError, Snapshots, Timestamp, Verb,
+};
 
-use crate::config::{AccessConfig, AccessError, AwsKeyConfig};
+use crate::book::Book;
+use crate::caller::Caller;
+use crate::config::{AccessConfig, AccessError, AwsKeyConfig, CertificateConfig, RatesConfig};
 use crate::credential::Credential;
-use crate::issued::{self, Book, Made, Wanted};
-use crate::server_key::{DIGEST_BYTES, ServerKey};
+use crate::issued::{self, Made, Wanted};
+use crate::rate::{Addresses, Meter};
+use crate::server_key::ServerKey;
 use crate::sigv4::{Claim, KeySecret, SigV4Error, SignedRequest, SigningKeys};
 
 /// The subject of requests to a server without credentials.
 pub const ANONYMOUS: &str = "anonymous";
 /// The subject of reads without a token where `public_reads` is set: it sees everything and changes nothing.
 pub const PUBLIC_READER: &str = "public-reader";
+/// The subject of refused requests whose credential nobody knows.
+pub(crate) const UNKNOWN: &str = "unknown";
 /// The subject of requests with the shared secret.
 pub const SHARED_SECRET: &str = "shared-secret";
 
 /// A key pair of AWS's kind and what it allows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct AwsKey {
     id: String,
     secret: KeySecret,
     account: String,
     access: Access,
+    meter: Meter,
 }
 
 impl AwsKey {
@@ -43,6 +52,33 @@ impl AwsKey {
             },
             account: config.account.clone(),
             access,
+            meter: Meter::default(),
+        }
+    }
+}
+
+/// The owner of a client certificate.
+#[derive(Debug)]
+struct CertificateOwner {
+    name: Pattern,
+    grants: Option<Arc<[Grant]>>,
+    meter: Meter,
+}
+
+impl CertificateOwner {
+    fn of(config: &CertificateConfig) -> Self {
+        let grants = (!config.grants.is_empty()).then(|| Arc::from(config.grants.as_slice()));
+        Self {
+            name: config.name.clone(),
+            grants,
+            meter: Meter::default(),
+        }
+    }
+
+    fn access(&self, name: &str) -> Access {
+        match &self.grants {
+            None => Access::everything(name, Dialect::Internal, None),
+            Some(grants) => Access::granted(name, Dialect::Internal, None, Arc::clone(grants)),
         }
     }
 }
@@ -64,6 +100,9 @@ pub struct Authenticator {
     key: ServerKey,
     credentials: Vec<Credential>,
     aws_keys: Vec<AwsKey>,
+    certificates: Vec<CertificateOwner>,
+    rates: RatesConfig,
+    addresses: Addresses,
     /// What was issued, once the registry is open.
     issued: OnceLock<Book>,
     signing_keys: SigningKeys,
@@ -88,6 +127,7 @@ impl Authenticator {
         let shared = config.shared_secret.iter().map(|secret| Credential {
             digest: server_key.digest(secret.expose()),
             access: Access::everything(SHARED_SECRET, Dialect::Internal, None),
+            meter: Meter::default(),
         });
         let credentials: Vec<Credential> = shared.collect();
         let read_all = Grant {
@@ -105,6 +145,13 @@ impl Authenticator {
             key: server_key,
             credentials,
             aws_keys: config.aws_keys.iter().map(AwsKey::of).collect(),
+            certificates: config
+                .certificates
+                .iter()
+                .map(CertificateOwner::of)
+                .collect(),
+            rates: config.rates,
+            addresses: Addresses::default(),
             issued: OnceLock::new(),
             signing_keys: SigningKeys::default(),
             public: config.public_reads.then(public),
@@ -127,6 +174,111 @@ impl Authenticator {
         })
     }
 
+    /// Makes the credential that takes the place of another one, and the commands that do it: the new one holds and the
+    /// old one ends, at once or after `grace`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such credential; `Unavailable` when the system gives no random bytes.
+    pub fn rotate(
+        &self,
+        id: &str,
+        grace: Duration,
+        now: Timestamp,
+    ) -> Result<(Made, Command), RegistryError> {
+        let found = self.issued.get().and_then(|book| book.named(id));
+        let (document, issued) =
+            found.ok_or_else(|| RegistryError::not_found(format!("credential {id}")))?;
+        let made = self.issue(Wanted::in_place_of(&issued, now), now)?;
+        let put = Command::PutDocument {
+            document: Arc::new(Document::clone(&made.document)),
+            expected: issued::NEW,
+        };
+        let all = Command::All(vec![put, issued::ending(&document, grace, now)]);
+        Ok((made, all))
+    }
+
+    /// Says when each issued credential was used last, by its id, since the process started.
+    pub fn uses(&self) -> Vec<(String, Timestamp)> {
+        self.issued.get().map(Book::uses).unwrap_or_default()
+    }
+
+    /// Says whether somebody else than the issued credentials lets an operator in: the configuration does.
+    pub fn has_configured_admin(&self) -> bool {
+        let is_everything = |access: &Access| access.allows_somewhere(Verb::Admin);
+        !self.credentials.is_empty()
+            || self.aws_keys.iter().any(|key| is_everything(&key.access))
+            || self
+                .certificates
+                .iter()
+                .any(|owner| is_everything(&owner.access("")))
+    }
+
+    /// Says whether the server would be open to its callers without any issued credential.
+    pub fn is_open_without_issued(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Names whoever shows a credential, for audit lines; `unknown` when it is none, `anonymous` when none was shown.
+    pub fn subject_of(&self, caller: &Caller<'_>) -> String {
+        let digest = caller.bearer.map(|token| self.key.digest(token));
+        let configured = digest.and_then(|digest| {
+            let mut all = self.credentials.iter();
+            all.find(|credential| bool::from(credential.matches(&digest)))
+        });
+        let issued = || self.issued.get()?.token(&digest?);
+        match (configured, caller.bearer) {
+            (Some(credential), _) => credential.access.subject().to_string(),
+            (None, Some(_)) => {
+                issued().map_or_else(|| UNKNOWN.to_owned(), |entry| entry.issued().name.clone())
+            }
+            (None, None) => match self.owner_of(caller.certificate) {
+                Some((_, name)) => name.to_owned(),
+                None => ANONYMOUS.to_owned(),
+            },
+        }
+    }
+
+    /// Counts a request of an address before anything else is looked at.
+    ///
+    /// # Errors
+    /// How long to wait until one would be let in.
+    pub fn admit(&self, peer: IpAddr) -> Result<(), Duration> {
+        let rate = if peer.to_canonical().is_loopback() {
+            self.rates.requests_per_loopback
+        } else {
+            self.rates.requests_per_address
+        };
+        // An open server on loopback, and most others there, have no bound: then nobody looks at the clock.
+        if rate.per_second == 0 {
+            return Ok(());
+        }
+        let Some(now) = self.issued.get().map(Book::monotonic) else {
+            return Ok(());
+        };
+        self.addresses.take(peer, rate, now)
+    }
+
+    /// Counts a request with a credential.
+    fn meter(&self, meter: &Meter, peer: IpAddr) -> Result<(), RegistryError> {
+        let rate = if peer.to_canonical().is_loopback() {
+            self.rates.requests_per_loopback
+        } else {
+            self.rates.requests_per_credential
+        };
+        if rate.per_second == 0 {
+            return Ok(());
+        }
+        let Some(now) = self.issued.get().map(Book::monotonic) else {
+            return Ok(());
+        };
+        meter.take(rate, now).map_err(|_| RegistryError::Throttled {
+            what: format!(
+                "this credential sends more than {} requests per second (access.rates)",
+                rate.per_second
+            ),
+        })
+    }
+
     /// Says whether every request needs a credential, reads perhaps excepted.
     pub fn needs_credentials(&self) -> bool {
         self.open_access().is_none()
@@ -138,31 +290,39 @@ impl Authenticator {
         self.open.as_ref().filter(|_| !is_closed)
     }
 
-    /// Returns what the bearer of a token may do, or what may be done without one.
+    /// Returns what the sender of a request may do: by its token, by its certificate, or without either.
     ///
     /// A wrong token is refused even where none would be needed: its sender believes something that is not so.
     ///
     /// # Errors
-    /// `Unauthenticated`, which never says how close a token came.
+    /// `Unauthenticated`, which never says how close a token came; `Throttled` when a credential asks too often.
     pub fn authenticate(
         &self,
-        bearer: Option<&str>,
-        peer: IpAddr,
+        caller: &Caller<'_>,
         dialect: Dialect,
         is_read: bool,
     ) -> Result<Access, RegistryError> {
-        let access = match (self.open_access(), bearer, &self.public) {
-            (Some(open), _, _) => open,
-            (None, Some(token), _) => {
-                let digest = self.key.digest(token);
-                let access = self.access_of(&digest);
-                let access = access.ok_or_else(|| refuse("the token is not valid"))?;
-                return Ok(access.of_request(dialect, peer));
-            }
-            (None, None, Some(public)) if is_read => public,
-            (None, None, _) => return Err(refuse("send the header Authorization: Bearer <token>")),
-        };
-        Ok(access.of_request(dialect, peer))
+        let peer = caller.peer;
+        if let Some(open) = self.open_access() {
+            return Ok(open.of_request(dialect, peer));
+        }
+        if let Some(token) = caller.bearer {
+            let access = self.bearer(token, peer)?;
+            return Ok(access.of_request(dialect, peer));
+        }
+        if let Some((owner, name)) = self.owner_of(caller.certificate) {
+            self.meter(&owner.meter, peer)?;
+            return Ok(owner.access(name).of_request(dialect, peer));
+        }
+        match &self.public {
+            Some(public) if is_read => Ok(public.of_request(dialect, peer)),
+            _ => Err(refuse(match caller.certificate.first() {
+                Some(_) => {
+                    "no name of your certificate is in access.certificates; or send the header Authorization: Bearer <token>"
+                }
+                None => "send the header Authorization: Bearer <token>",
+            })),
+        }
     }
 
     /// Returns what the signer of a request may do; `service` is the one that must be in the scope.
@@ -178,31 +338,64 @@ impl Authenticator {
     ) -> Result<Signer, SigV4Error> {
         let claim = Claim::read(request.headers)?;
         let configured = self.aws_keys.iter().find(|key| key.id == claim.key_id);
-        let configured =
-            configured.map(|key| (key.secret.clone(), key.account.clone(), key.access.clone()));
-        let issued = || self.issued.get()?.key(&claim.key_id, &self.key, now);
-        let known = configured.or_else(issued);
-        let secret = known.as_ref().map(|(secret, _, _)| secret);
+        let issued = match configured {
+            Some(_) => None,
+            None => self.issued.get().and_then(|book| book.key(&claim.key_id)),
+        };
+        let known = match (configured, &issued) {
+            (Some(key), _) => Some((key.secret.clone(), &key.account, &key.access, &key.meter)),
+            (None, Some(entry)) => {
+                let secret = KeySecret {
+                    secret: issued::aws_secret(&self.key, &claim.key_id),
+                    session_token: None,
+                };
+                let issued = entry.issued();
+                Some((secret, &issued.account, entry.access(), entry.meter()))
+            }
+            (None, None) => None,
+        };
+        let secret = known.as_ref().map(|(secret, ..)| secret);
         claim.verify(request, (service, secret), now, &self.signing_keys)?;
         // Only a known key is verified.
-        let (_, account, access) = known.ok_or(SigV4Error::Unknown)?;
+        let (_, account, access, meter) = known.ok_or(SigV4Error::Unknown)?;
+        if let Some(entry) = &issued {
+            entry.used(now);
+        }
+        self.meter(meter, peer).map_err(|_| SigV4Error::Throttled)?;
         Ok(Signer {
             access: access.of_request(dialect, peer),
-            account,
+            account: account.clone(),
             region: claim.region,
         })
     }
 
-    /// Looks at every credential, so that the time does not tell which one was meant.
-    fn access_of(&self, digest: &[u8; DIGEST_BYTES]) -> Option<Access> {
-        let mut found = None;
+    /// Finds what a token allows.
+    fn bearer(&self, token: &str, peer: IpAddr) -> Result<Access, RegistryError> {
+        let digest = self.key.digest(token);
+        // Looks at every one, so that the time does not tell which was meant.
+        let mut configured = None;
         for credential in &self.credentials {
-            if bool::from(credential.matches(digest)) {
-                found = Some(credential.access.clone());
+            if bool::from(credential.matches(&digest)) {
+                configured = Some(credential);
             }
         }
+        if let Some(credential) = configured {
+            self.meter(&credential.meter, peer)?;
+            return Ok(credential.access.clone());
+        }
         // Issued tokens are found by their keyed hash, which tells nobody anything of the token.
-        found.or_else(|| self.issued.get()?.token(digest))
+        let entry = self.issued.get().and_then(|book| book.token(&digest));
+        let entry = entry.ok_or_else(|| refuse("the token is not valid"))?;
+        self.meter(entry.meter(), peer)?;
+        Ok(entry.access().clone())
+    }
+
+    /// Finds the first owner that a name of the certificate belongs to.
+    fn owner_of<'a>(&self, names: &'a [Box<str>]) -> Option<(&CertificateOwner, &'a str)> {
+        self.certificates.iter().find_map(|owner| {
+            let covered = names.iter().find(|name| owner.name.covers(name))?;
+            Some((owner, &**covered))
+        })
     }
 }
 

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use waypost_core::Grant;
+use waypost_core::{Grant, Pattern, Verb};
 
+use crate::rate::RequestRate;
 use crate::secret::Secret;
 
 /// Shortest secret that is taken.
@@ -41,12 +42,66 @@ pub struct AccessConfig {
     pub shared_secret: Option<Secret>,
     /// Key pairs of AWS's kind: whoever signs with one may do what its grants say.
     pub aws_keys: Vec<AwsKeyConfig>,
+    /// Who the owners of client certificates are: needs `http.tls.client_authorities`.
+    pub certificates: Vec<CertificateConfig>,
+    /// How often somebody may ask.
+    pub rates: RatesConfig,
     /// Whether requests without a token may read although a credential is configured (source 003's clients send
     /// none on their reads).
     pub public_reads: bool,
     /// Whether the server may listen elsewhere than on loopback although no credential is configured.
     pub allow_anonymous: bool,
 }
+
+/// How often somebody may ask; whoever asks more often is answered 429 with `Retry-After`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RatesConfig {
+    /// Requests of one address, or of one IPv6 network of 64 bits, whoever sends them. Probes of `/livez`, `/readyz` and
+    /// `/health` do not count. A fleet behind one gateway or NAT wants `{ per_second = 20000, burst = 40000 }`.
+    pub requests_per_address: RequestRate,
+    /// Requests with one token, key or certificate. Where a whole fleet shares one: some ten for each instance and minute.
+    pub requests_per_credential: RequestRate,
+    /// The same two for whoever asks over loopback: the process next door is not a stranger.
+    pub requests_per_loopback: RequestRate,
+}
+
+impl Default for RatesConfig {
+    fn default() -> Self {
+        Self {
+            requests_per_address: RequestRate::new(2_000, 4_000),
+            requests_per_credential: RequestRate::new(5_000, 10_000),
+            requests_per_loopback: RequestRate::new(0, 0),
+        }
+    }
+}
+
+/// Who the owner of a client certificate is. Its subject's common name is not looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// A subject alternative name of the certificate (a DNS name or a URI such as `spiffe://prod/web`), one that ends in `*`,
+    /// or `sha256:` with the fingerprint of the certificate in lower-case hex digits.
+    pub name: Pattern,
+    /// What it allows; without any, everything.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+}
+
+/// Checks what `admin` is given for: whoever issues credentials can issue one for everything.
+pub(crate) fn check_grants(grants: &[Grant]) -> Result<(), &'static str> {
+    let narrow_admin = grants.iter().any(|grant| {
+        let everywhere = grant.namespaces == Pattern::any() && grant.services == Pattern::any();
+        grant.verbs.contains(&Verb::Admin) && !everywhere
+    });
+    if narrow_admin {
+        return Err(ADMIN_IS_EVERYWHERE);
+    }
+    Ok(())
+}
+
+/// The rule that [`check_grants`] keeps.
+const ADMIN_IS_EVERYWHERE: &str = "admin must be for all namespaces and services: who issues credentials can issue one for everything";
 
 /// A key pair of AWS's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +146,7 @@ impl AwsKeyConfig {
         if self.account.len() != 12 || !self.account.bytes().all(|byte| byte.is_ascii_digit()) {
             return refuse("account must have 12 digits");
         }
-        Ok(())
+        check_grants(&self.grants).or_else(refuse)
     }
 }
 
@@ -112,6 +167,14 @@ pub enum AccessError {
         /// The rule it breaks; the secret itself is not repeated.
         rule: String,
     },
+    /// Another setting breaks a rule.
+    #[error("{field} {rule}")]
+    Setting {
+        /// Which one.
+        field: String,
+        /// The rule it breaks.
+        rule: String,
+    },
     /// Anybody on the network could do anything.
     #[error(
         "listening on {listen} without any credential would let everybody on the network change everything: set a shared secret (SERVICE_DISCOVERY_SECRET), or access.allow_anonymous = true to accept that"
@@ -125,7 +188,7 @@ pub enum AccessError {
 impl AccessConfig {
     /// Says whether any credential is configured.
     pub fn has_credentials(&self) -> bool {
-        self.shared_secret.is_some() || !self.aws_keys.is_empty()
+        self.shared_secret.is_some() || !self.aws_keys.is_empty() || !self.certificates.is_empty()
     }
 
     /// Checks the rule that holds for an address to listen on: anonymous access stays on loopback.
@@ -157,7 +220,41 @@ impl AccessConfig {
                 });
             }
         }
-        Ok(())
+        self.check_certificates_and_rates()
+    }
+
+    fn check_certificates_and_rates(&self) -> Result<(), AccessError> {
+        let refuse = |field: String, rule: &str| {
+            Err(AccessError::Setting {
+                field,
+                rule: rule.to_owned(),
+            })
+        };
+        for certificate in &self.certificates {
+            if let Err(rule) = check_grants(&certificate.grants) {
+                let field = format!("certificates {}: grants", certificate.name.as_str());
+                return refuse(field, rule);
+            }
+            // Patterns are read from files unchecked.
+            if let Err(error) = Pattern::new(certificate.name.as_str()) {
+                return refuse("certificates: name".to_owned(), &error.to_string());
+            }
+        }
+        let rates = [
+            ("requests_per_address", self.rates.requests_per_address),
+            (
+                "requests_per_credential",
+                self.rates.requests_per_credential,
+            ),
+            ("requests_per_loopback", self.rates.requests_per_loopback),
+        ];
+        match rates
+            .into_iter()
+            .find_map(|(name, rate)| Some((name, rate.broken_rule()?)))
+        {
+            Some((name, rule)) => refuse(format!("rates.{name}"), rule),
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,14 +5,16 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use waypost_core::Access;
 
+use crate::rate::Meter;
 use crate::server_key::DIGEST_BYTES;
 
 /// A credential: the keyed hash of its token, and what it allows under which name.
-#[derive(Clone)]
 pub(crate) struct Credential {
     pub(crate) digest: [u8; DIGEST_BYTES],
     /// Made once: a request only adds its protocol and its peer.
     pub(crate) access: Access,
+    /// How often it was sent.
+    pub(crate) meter: Meter,
 }
 
 impl Credential {

@@ -1,22 +1,22 @@
 //! Credentials that the server issued: documents of the registry, so that they outlive it and hold on every node.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use getrandom::fill;
 use serde::{Deserialize, Serialize};
 use waypost_core::{
-    Access, Dialect, Document, DocumentKey, Grant, Revision, Snapshot, Snapshots, Timestamp, text,
+    Access, Command, Dialect, Document, DocumentKey, Grant, Revision, Snapshot, Timestamp, Verb,
+    text,
 };
 
 use crate::Secret;
 use crate::server_key::ServerKey;
-use crate::sigv4::KeySecret;
 
 /// Tokens, by the keyed hash of each.
-const TOKENS: &str = "access/token";
+pub(crate) const TOKENS: &str = "access/token";
 /// AWS key pairs, by access key id. Their secrets are kept nowhere: they are drawn from the server key.
-const KEYS: &str = "access/key";
+pub(crate) const KEYS: &str = "access/key";
 /// Letters of ids and secrets.
 const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// How tokens begin, so that one in a log or a repository is known for what it is.
@@ -39,6 +39,9 @@ pub struct Issued {
     pub grants: Vec<Grant>,
     /// When it was issued.
     pub created: Timestamp,
+    /// The credential that it was issued in the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// When it ends.
     #[serde(skip)]
     pub expires: Option<Timestamp>,
@@ -68,10 +71,27 @@ pub struct Wanted {
     pub grants: Vec<Grant>,
     /// When it ends.
     pub expires: Option<Timestamp>,
+    /// The credential that it is issued in the place of.
+    pub replaces: Option<String>,
+}
+
+impl Wanted {
+    /// Describes the credential that is to take the place of another one: the same, and for as long again.
+    pub fn in_place_of(issued: &Issued, now: Timestamp) -> Self {
+        let lives = issued.expires.map(|end| end.since(issued.created));
+        Self {
+            name: issued.name.clone(),
+            is_aws: issued.is_aws,
+            account: issued.account.clone(),
+            grants: issued.grants.clone(),
+            expires: lives.map(|lives| now.after(lives)),
+            replaces: Some(issued.id.clone()),
+        }
+    }
 }
 
 impl Issued {
-    fn read(document: &Document) -> Option<Self> {
+    pub(crate) fn read(document: &Document) -> Option<Self> {
         let read: Self = serde_json::from_slice(&document.bytes).ok()?;
         Some(Self {
             expires: document.expiry,
@@ -87,75 +107,24 @@ impl Issued {
         documents.filter_map(|document| Some((document.key.clone(), Self::read(document)?)))
     }
 
-    fn access(&self) -> Access {
+    /// Says whether its bearer can issue the next credential, for as long as it is not revoked.
+    pub fn is_lasting_admin(&self) -> bool {
+        self.expires.is_none() && self.is_admin()
+    }
+
+    /// Says whether its bearer can issue credentials.
+    pub fn is_admin(&self) -> bool {
+        let is_admin = |grant: &Grant| grant.verbs.contains(&Verb::Admin);
+        self.grants.is_empty() || self.grants.iter().any(is_admin)
+    }
+
+    pub(crate) fn access(&self) -> Access {
         if self.grants.is_empty() {
             Access::everything(&self.name, Dialect::Internal, None)
         } else {
             let grants = Arc::from(self.grants.as_slice());
             Access::granted(&self.name, Dialect::Internal, None, grants)
         }
-    }
-}
-
-/// The issued credentials, as the registry has them now.
-#[derive(Debug)]
-pub(crate) struct Book {
-    snapshots: Snapshots,
-    /// Twice the revision that was looked at last, and one more when nothing was issued then.
-    seen: AtomicU64,
-}
-
-impl Book {
-    pub(crate) fn new(snapshots: Snapshots) -> Self {
-        Self {
-            snapshots,
-            seen: AtomicU64::new(u64::MAX),
-        }
-    }
-
-    /// Says whether nothing was issued. Every request to an open server asks, so that one look holds for a revision.
-    pub(crate) fn is_empty(&self) -> bool {
-        let seen = self.seen.load(Ordering::Relaxed);
-        if seen >> 1 == self.snapshots.revision().0 {
-            return seen & 1 == 1;
-        }
-        let snapshot = self.snapshots.latest();
-        let mut kinds = [TOKENS, KEYS].into_iter();
-        let is_empty = !kinds.any(|kind| snapshot.documents_of(kind).next().is_some());
-        let seen = (snapshot.revision().0 << 1) | u64::from(is_empty);
-        self.seen.store(seen, Ordering::Relaxed);
-        is_empty
-    }
-
-    /// Finds what the token of a keyed hash allows.
-    pub(crate) fn token(&self, digest: &[u8]) -> Option<Access> {
-        let key = DocumentKey::new(TOKENS, &hex(digest)).ok()?;
-        let now = self.snapshots.wall();
-        Some(self.find(&key, now)?.access())
-    }
-
-    /// Finds a key pair: its secret, account and access.
-    pub(crate) fn key(
-        &self,
-        id: &str,
-        server_key: &ServerKey,
-        now: Timestamp,
-    ) -> Option<(KeySecret, String, Access)> {
-        let key = DocumentKey::new(KEYS, id).ok()?;
-        let issued = self.find(&key, now)?;
-        let secret = KeySecret {
-            secret: aws_secret(server_key, id),
-            session_token: None,
-        };
-        Some((secret, issued.account.clone(), issued.access()))
-    }
-
-    fn find(&self, key: &DocumentKey, now: Timestamp) -> Option<Issued> {
-        let snapshot = self.snapshots.latest();
-        let (document, _) = snapshot.document(key)?;
-        // The registry removes it soon after; it ends on time all the same.
-        let is_over = document.expiry.is_some_and(|expiry| expiry <= now);
-        Issued::read(document).filter(|_| !is_over)
     }
 }
 
@@ -189,6 +158,7 @@ pub(crate) fn make(
         grants: wanted.grants,
         created: now,
         expires: wanted.expires,
+        replaces: wanted.replaces,
     };
     let document = Document {
         key: DocumentKey {
@@ -207,7 +177,7 @@ pub(crate) fn make(
 }
 
 /// Draws the secret of a key pair from the server key.
-fn aws_secret(server_key: &ServerKey, id: &str) -> Secret {
+pub(crate) fn aws_secret(server_key: &ServerKey, id: &str) -> Secret {
     let digest = server_key.digest(&format!("aws-secret\n{id}"));
     let more = server_key.digest(&format!("aws-secret more\n{id}"));
     let bytes = digest.iter().chain(&more).take(40);
@@ -219,8 +189,26 @@ fn letter(byte: u8) -> char {
     char::from(letter.unwrap_or(b'A'))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    let pairs = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    pairs.map(digit).collect()
+}
+
+/// Ends a credential after a while, or at once.
+pub(crate) fn ending(document: &Document, grace: Duration, now: Timestamp) -> Command {
+    if grace.is_zero() {
+        return Command::RemoveDocument(document.key.clone());
+    }
+    let end = now.after(grace);
+    let document = Document {
+        expiry: Some(document.expiry.map_or(end, |expiry| expiry.min(end))),
+        ..document.clone()
+    };
+    Command::PutDocument {
+        document: Arc::new(document),
+        expected: None,
+    }
 }
 
 /// A document that must not be there yet.

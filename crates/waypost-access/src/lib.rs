@@ -7,18 +7,25 @@
 //! A token is kept only as its HMAC-SHA256 under the server key, so that nothing kept here can be sent to a server.
 
 mod authenticator;
+mod book;
+mod caller;
 mod config;
 mod credential;
 mod issued;
+mod rate;
 mod secret;
 mod server_key;
 pub mod sigv4;
+mod usage;
 
 #[cfg(test)]
 mod tests;
 
 pub use authenticator::{ANONYMOUS, Authenticator, PUBLIC_READER, SHARED_SECRET, Signer};
-pub use config::{AccessConfig, AccessError, AwsKeyConfig};
+pub use caller::Caller;
+pub use config::{AccessConfig, AccessError, AwsKeyConfig, CertificateConfig, RatesConfig};
 pub use issued::{Issued, Made, NEW, Wanted};
+pub use rate::RequestRate;
 pub use secret::Secret;
 pub use server_key::{SERVER_KEY_BYTES, ServerKey, ServerKeyError};
+pub use usage::{UsageKeeper, forget_use};

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use waypost_core::{Dialect, ErrorKind, NamespaceName, ServiceKey, Verb};
 
 use crate::{
-    AccessConfig, AccessError, Authenticator, PUBLIC_READER, SHARED_SECRET, Secret, ServerKey,
-    ServerKeyError,
+    AccessConfig, AccessError, Authenticator, Caller, PUBLIC_READER, SHARED_SECRET, Secret,
+    ServerKey, ServerKeyError,
 };
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
@@ -14,6 +14,13 @@ const TOKEN: &str = "f3c1a9e0-correct-horse";
 
 fn key() -> ServerKey {
     ServerKey::from_bytes(&[7; 32])
+}
+
+fn caller(bearer: Option<&str>) -> Caller<'_> {
+    Caller {
+        bearer,
+        ..Caller::nobody(PEER)
+    }
 }
 
 fn with_secret(secret: &str) -> AccessConfig {
@@ -31,7 +38,7 @@ fn web() -> ServiceKey {
 fn a_server_without_credentials_is_open_on_loopback() {
     let authenticator = Authenticator::new(&AccessConfig::default(), key(), true).unwrap();
     let access = authenticator
-        .authenticate(None, PEER, Dialect::Discovery, false)
+        .authenticate(&caller(None), Dialect::Discovery, false)
         .unwrap();
     assert!(access.is_everything());
     assert_eq!(access.dialect(), Dialect::Discovery);
@@ -42,7 +49,7 @@ fn a_server_without_credentials_is_open_on_loopback() {
 #[test]
 fn a_server_without_credentials_lets_nobody_in_from_elsewhere_unless_told_to() {
     let authenticator = Authenticator::new(&AccessConfig::default(), key(), false).unwrap();
-    let refused = authenticator.authenticate(None, PEER, Dialect::Rest, true);
+    let refused = authenticator.authenticate(&caller(None), Dialect::Rest, true);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unauthenticated);
     let config = AccessConfig {
         allow_anonymous: true,
@@ -51,7 +58,7 @@ fn a_server_without_credentials_lets_nobody_in_from_elsewhere_unless_told_to() {
     let authenticator = Authenticator::new(&config, key(), false).unwrap();
     assert!(
         authenticator
-            .authenticate(None, PEER, Dialect::Rest, false)
+            .authenticate(&caller(None), Dialect::Rest, false)
             .is_ok()
     );
 }
@@ -59,7 +66,7 @@ fn a_server_without_credentials_lets_nobody_in_from_elsewhere_unless_told_to() {
 #[test]
 fn the_shared_secret_allows_everything_and_nothing_else_does() {
     let authenticator = Authenticator::new(&with_secret(TOKEN), key(), true).unwrap();
-    let ask = |token| authenticator.authenticate(token, PEER, Dialect::Rest, false);
+    let ask = |token| authenticator.authenticate(&caller(token), Dialect::Rest, false);
     let access = ask(Some(TOKEN)).unwrap();
     assert!(access.is_everything());
     assert_eq!(&**access.subject(), SHARED_SECRET);
@@ -73,7 +80,7 @@ fn the_shared_secret_allows_everything_and_nothing_else_does() {
     }
     assert!(
         authenticator
-            .authenticate(None, PEER, Dialect::Rest, true)
+            .authenticate(&caller(None), Dialect::Rest, true)
             .is_err()
     );
 }
@@ -86,7 +93,7 @@ fn public_reads_open_reads_without_a_token_and_no_writes() {
     };
     let authenticator = Authenticator::new(&config, key(), false).unwrap();
     let access = authenticator
-        .authenticate(None, PEER, Dialect::Discovery, true)
+        .authenticate(&caller(None), Dialect::Discovery, true)
         .unwrap();
     assert_eq!(&**access.subject(), PUBLIC_READER);
     assert!(access.allows(Verb::Read, &web()));
@@ -97,12 +104,12 @@ fn public_reads_open_reads_without_a_token_and_no_writes() {
     }
     assert!(
         authenticator
-            .authenticate(None, PEER, Dialect::Discovery, false)
+            .authenticate(&caller(None), Dialect::Discovery, false)
             .is_err()
     );
     assert!(
         authenticator
-            .authenticate(Some("not-the-token"), PEER, Dialect::Discovery, true)
+            .authenticate(&caller(Some("not-the-token")), Dialect::Discovery, true)
             .is_err()
     );
 }

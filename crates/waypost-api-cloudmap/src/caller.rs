@@ -1,15 +1,26 @@
 //! Who calls: a signature, a token, or nobody on an open server.
 
+use http::StatusCode;
 use waypost_access::sigv4::{SigV4Error, SignedRequest};
-use waypost_core::Access;
+use waypost_core::{Access, Author, text};
 use waypost_http::RequestHead;
 
 use crate::fault::Fault;
 use crate::state::CloudMap;
-use crate::wire::{DIALECT, UNKNOWN};
+use crate::wire::{DIALECT, UNKNOWN, is_read};
 
 /// The name of the service in signatures.
 const SERVICE: &str = "servicediscovery";
+
+/// Codes of refusals whose status does not say that they are about who asks.
+const ABOUT_ACCESS: [&str; 6] = [
+    "AccessDeniedException",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "ThrottlingException",
+    "UnrecognizedClientException",
+];
 
 /// The caller of a request.
 #[derive(Debug)]
@@ -47,7 +58,7 @@ pub(crate) fn authenticate(
     let region = authorization.and_then(region_of);
     let access = cloud_map
         .authenticator
-        .authenticate(head.bearer(), head.peer().ip(), DIALECT, is_read)
+        .authenticate(&shown(head), DIALECT, is_read)
         .map_err(|error| match authorization {
             Some(_) => Fault::of(&error, UNKNOWN),
             None => refusal(&SigV4Error::Missing),
@@ -57,6 +68,51 @@ pub(crate) fn authenticate(
         region: region.unwrap_or(&config.region).to_owned(),
         account: config.account.clone(),
     })
+}
+
+/// Notes in the journal that a request was refused, or that a change was.
+pub(crate) fn note_refusal(
+    cloud_map: &CloudMap,
+    head: &RequestHead,
+    operation: &str,
+    fault: &Fault,
+) {
+    let is_about_access = fault.status == StatusCode::UNAUTHORIZED
+        || fault.status == StatusCode::FORBIDDEN
+        || fault.status == StatusCode::TOO_MANY_REQUESTS
+        || ABOUT_ACCESS.contains(&fault.code);
+    if !is_about_access && (is_read(operation) || fault.code.ends_with("NotFound")) {
+        return;
+    }
+    // Who signed is told by the key, whether the signature was right or not.
+    let claimed = head.header("authorization").and_then(key_of);
+    let subject = match claimed {
+        Some(key) => format!("key {key}"),
+        None => cloud_map.authenticator.subject_of(&shown(head)),
+    };
+    let author = Author {
+        subject: text(&subject),
+        address: Some(head.peer().ip()),
+        dialect: DIALECT,
+    };
+    let registry = &cloud_map.registry;
+    registry.note_refusal(&author, operation, fault.code, &fault.message);
+}
+
+fn shown(head: &RequestHead) -> waypost_access::Caller<'_> {
+    waypost_access::Caller {
+        bearer: head.bearer(),
+        certificate: head.certificate(),
+        peer: head.peer().ip(),
+    }
+}
+
+/// Reads the access key id that a signature claims, as far as it is one.
+fn key_of(authorization: &str) -> Option<&str> {
+    let (_, rest) = authorization.split_once("Credential=")?;
+    let key = rest.split('/').next()?;
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    ((16..=128).contains(&key.len()) && key.bytes().all(is_word)).then_some(key)
 }
 
 fn signer(cloud_map: &CloudMap, head: &RequestHead, body: &[u8]) -> Result<Caller, Fault> {

@@ -23,6 +23,9 @@ mod tags;
 mod value;
 mod wire;
 
+#[cfg(test)]
+mod mutated;
+
 use std::sync::Arc;
 
 use waypost_http::Router;

@@ -80,6 +80,9 @@ async fn serve(cloud_map: &CloudMap, mut request: Request, protocol: Protocol) -
     };
     let code = outcome.as_ref().map_or_else(|fault| fault.code, |_| "ok");
     cloud_map.metrics.count(name, code, protocol.word());
+    if let Err(fault) = &outcome {
+        crate::caller::note_refusal(cloud_map, &request.head, name, fault);
+    }
     respond(&request.head, outcome, protocol)
 }
 
@@ -195,7 +198,7 @@ fn is_let_pass(cloud_map: &CloudMap, operation: &Operation, violation: &Violatio
     }
 }
 
-fn is_read(operation: &str) -> bool {
+pub(crate) fn is_read(operation: &str) -> bool {
     ["Get", "List", "Discover"]
         .iter()
         .any(|verb| operation.starts_with(verb))

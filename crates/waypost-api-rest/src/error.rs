@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use waypost_core::{ErrorKind, Position, RegistryError};
-use waypost_http::{Rejection, RequestHead, Response, problem};
+use waypost_http::{Rejection, Response, problem};
 
 /// When to ask again after a full queue.
 const THROTTLED_RETRY_SECONDS: u64 = 1;
@@ -40,15 +40,6 @@ impl From<Problem> for Refusal {
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Self {
         Self::Rejection(rejection)
-    }
-}
-
-/// Makes the response of what a handler gave.
-pub(crate) fn settle(head: &RequestHead, answer: Answer) -> Response {
-    match answer {
-        Ok(response) => response,
-        Err(Refusal::Problem(problem)) => problem.response(),
-        Err(Refusal::Rejection(rejection)) => head.reject(&rejection),
     }
 }
 
@@ -150,6 +141,16 @@ impl Problem {
         self.item = Some(at);
         self.field = self.field.map(|field| format!("items[{at}].{field}"));
         self.saying(sentence)
+    }
+
+    /// Returns the kind of problem in one word.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Returns the sentence.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.detail
     }
 
     /// Returns the HTTP status.

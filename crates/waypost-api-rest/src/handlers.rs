@@ -1,5 +1,6 @@
 //! What each path does: access, then the registry, then words.
 
+pub(crate) mod audit;
 pub(crate) mod discovery;
 pub(crate) mod explain;
 pub(crate) mod own;
@@ -7,6 +8,7 @@ pub(crate) mod poll;
 pub(crate) mod prometheus;
 pub(crate) mod server;
 pub(crate) mod service_discovery;
+pub(crate) mod snapshot;
 mod sources;
 pub(crate) mod tokens;
 pub(crate) mod watch;
@@ -19,7 +21,7 @@ macro_rules! waiting {
             let rest = std::sync::Arc::clone(&rest);
             async move {
                 let answer = $handler(&rest, &mut request).await;
-                crate::error::settle(&request.head, answer)
+                rest.settle(&request.head, answer)
             }
         }
     }};
@@ -28,7 +30,7 @@ macro_rules! waiting {
 macro_rules! at_once {
     ($rest:expr, $handler:path) => {{
         let rest = std::sync::Arc::clone($rest);
-        move |head: &waypost_http::RequestHead| crate::error::settle(head, $handler(&rest, head))
+        move |head: &waypost_http::RequestHead| rest.settle(head, $handler(&rest, head))
     }};
 }
 pub(crate) use {at_once, waiting};

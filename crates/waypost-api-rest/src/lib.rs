@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `/v1/discovery/...` | source 003 (central registry): its paths, statuses, fields and messages |
 //! | `/service-discovery/...`, `/health` | source 004 (Kong replacement), with heartbeat and leaving added |
-//! | `/v1/namespaces/...`, `/v1/instances`, `/v1/batch/...`, `/v1/discover`, `/v1/explain` | our own, in the same style |
+//! | `/v1/namespaces/...`, `/v1/instances`, `/v1/batch/...`, `/v1/discover`, `/v1/explain`, `/v1/audit` | our own, in the same style |
 //!
 //! `/openapi.json` describes all of them, and `/docs` shows that. Every error is a problem document (RFC 9457) that
 //! also carries source 003's `success` and `message`.
 //!
 //! `/sd/prometheus` lists everything for Prometheus' HTTP service discovery.
+//!
+//! `/v1/snapshot` streams everything there is, for a backup.
 //!
 //! `/v1/watch` streams changes as server-sent events; `?revision=&wait=` makes a read of ours a long poll.
 //!
@@ -31,6 +33,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod place;
+mod refusals;
 mod replay;
 mod state;
 mod time;
@@ -66,5 +69,7 @@ pub fn router(context: RestContext) -> Router {
     let router = handlers::prometheus::routes(router, &rest);
     let router = handlers::explain::routes(router, &rest);
     let router = handlers::tokens::routes(router, &rest);
+    let router = handlers::audit::routes(router, &rest);
+    let router = handlers::snapshot::routes(router, &rest);
     handlers::server::routes(router, &rest).on_rejection(render_problem)
 }

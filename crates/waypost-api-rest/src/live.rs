@@ -1,4 +1,4 @@
-//! Requests that stay: streams of changes and long polls. They are counted, and end with the server and with the
+//! Requests that stay: streams of changes, long polls, snapshots. They are counted, and end with the server and with the
 //! credential of whoever asks.
 
 use std::net::IpAddr;
@@ -18,6 +18,9 @@ mod token;
 pub(crate) use generated::{Frames, generated};
 pub(crate) use token::Token;
 
+/// Most snapshots that are read at once: each keeps what it holds in memory until it is read.
+const SNAPSHOTS_MAX: usize = 2;
+
 /// What all requests that stay have in common.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -25,6 +28,7 @@ pub(crate) struct Live {
     credentials: watch::Sender<()>,
     places: Arc<Semaphore>,
     places_max: usize,
+    snapshots: Arc<Semaphore>,
     metrics: RestMetrics,
 }
 
@@ -38,7 +42,8 @@ pub(crate) struct Place {
 /// Who asked, and whether that still holds.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    bearer: Option<String>,
+    bearer: Option<Box<str>>,
+    certificate: Box<[Box<str>]>,
     peer: IpAddr,
 }
 
@@ -53,6 +58,7 @@ impl Live {
             credentials: watch::Sender::new(()),
             places: Arc::new(Semaphore::new(places_max)),
             places_max,
+            snapshots: Arc::new(Semaphore::new(SNAPSHOTS_MAX)),
             metrics: metrics.clone(),
         }
     }
@@ -72,6 +78,23 @@ impl Live {
         Ok(Place {
             _permit: permit,
             _held: self.metrics.hold(staying),
+        })
+    }
+
+    /// Takes a place for a snapshot that is read.
+    pub(crate) fn place_of_snapshot(&self) -> Result<Place, RegistryError> {
+        let permit = Arc::clone(&self.snapshots).try_acquire_owned();
+        let permit = permit.map_err(|_| {
+            self.metrics.refused_to_hold();
+            RegistryError::Throttled {
+                what: format!(
+                    "{SNAPSHOTS_MAX} snapshots are being read, at most that many at once"
+                ),
+            }
+        })?;
+        Ok(Place {
+            _permit: permit,
+            _held: self.metrics.hold(Staying::Snapshot),
         })
     }
 
@@ -99,17 +122,20 @@ pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
 impl Caller {
     pub(crate) fn of(head: &RequestHead) -> Self {
         Self {
-            bearer: head.bearer().map(str::to_owned),
+            bearer: head.bearer().map(Box::from),
+            certificate: head.certificate().into(),
             peer: head.peer().ip(),
         }
     }
 
     /// Returns what the caller may read now.
     pub(crate) fn access(&self, rest: &Rest, dialect: Dialect) -> Result<Access, Refusal> {
-        let bearer = self.bearer.as_deref();
-        let access = rest
-            .authenticator
-            .authenticate(bearer, self.peer, dialect, true)?;
+        let caller = waypost_access::Caller {
+            bearer: self.bearer.as_deref(),
+            certificate: &self.certificate,
+            peer: self.peer,
+        };
+        let access = rest.authenticator.authenticate(&caller, dialect, true)?;
         Ok(access)
     }
 }

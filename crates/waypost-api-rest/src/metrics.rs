@@ -34,6 +34,8 @@ pub(crate) enum Staying {
     Stream,
     /// A read that waits for a change.
     Poll,
+    /// A snapshot that is read.
+    Snapshot,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,12 +73,12 @@ impl RestMetrics {
         let (held, sent) = (metrics.held.clone(), metrics.sent.clone());
         registry.register(
             "watchers",
-            "Streams and long polls that are held, by kind",
+            "Streams, long polls and snapshots that are held, by kind",
             held,
         );
         registry.register(
             "watchers_refused",
-            "Streams and long polls refused because too many are held",
+            "Streams, long polls and snapshots refused because too many are held",
             metrics.refused.clone(),
         );
         registry.register("watch_events", "Events sent on streams, by event", sent);

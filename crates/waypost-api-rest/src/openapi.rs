@@ -15,6 +15,7 @@ use utoipa::openapi::{Components, InfoBuilder, OpenApiBuilder, Ref, RefOr, Requi
 use crate::error::Problem;
 use crate::wire::{discovery, own, service_discovery};
 
+mod audit;
 mod refine;
 mod routes;
 
@@ -225,6 +226,7 @@ fn parameter(name: &'static str, place: ParameterIn, path: &str) -> Parameter {
                 .pattern(Some("^[0-9A-Za-z_-]+$")),
             "The `next` of the page before, of the same query",
         ),
+        _ if path == "/v1/audit" || path.ends_with("/history") => audit::parameter(name),
         "after" => {
             let listed = match path.rsplit('/').next() {
                 Some("namespaces") => name_of(253).pattern(Some(visible)),
@@ -387,6 +389,7 @@ fn reason(status: u16) -> &'static str {
         413 => "It is too large or too much",
         415 => "The body is of another kind than JSON",
         422 => "A value breaks a rule: see field, value and rule",
+        429 => "Too many of these at once",
         503 => "The store takes no writes now",
         _ => "A problem",
     }
@@ -426,6 +429,9 @@ fn components() -> Components {
     add::<own::ReportAnswer>(&mut schemas);
     add::<own::DnsServer>(&mut schemas);
     add::<own::Token>(&mut schemas);
+    add::<own::AuditPage>(&mut schemas);
+    add::<own::HistoryPage>(&mut schemas);
+    add::<own::RotationBody>(&mut schemas);
     add::<own::TokenList>(&mut schemas);
     add::<own::TokenSettings>(&mut schemas);
     add::<own::ServiceSettings>(&mut schemas);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN};
 use http::{HeaderValue, StatusCode};
 use tokio::sync::watch;
-use waypost_access::{Authenticator, PUBLIC_READER};
+use waypost_access::{Authenticator, Caller, PUBLIC_READER};
 use waypost_core::{
     Access, Dialect, NamespaceKind, NamespaceName, Registry, RegistryError, ServiceKey,
     ServiceState, Snapshots, View,
@@ -80,6 +80,15 @@ impl DnsTtls {
     }
 }
 
+/// What a request shows of whoever sent it.
+pub(crate) fn caller(head: &RequestHead) -> Caller<'_> {
+    Caller {
+        bearer: head.bearer(),
+        certificate: head.certificate(),
+        peer: head.peer().ip(),
+    }
+}
+
 /// The state behind the handlers.
 #[derive(Debug)]
 pub(crate) struct Rest {
@@ -90,10 +99,12 @@ pub(crate) struct Rest {
     pub(crate) cache: RenderCache,
     pub(crate) turns: Turns,
     documents: OnceLock<Documents>,
-    version: String,
+    pub(crate) version: String,
     pub(crate) dns: DnsFacts,
     pub(crate) snapshots: Snapshots,
     pub(crate) live: Live,
+    /// Held while credentials are counted and changed, so that two operators cannot each remove the other's.
+    pub(crate) credentials: tokio::sync::Mutex<()>,
 }
 
 /// What the server says about its interface, rendered once.
@@ -130,6 +141,7 @@ impl Rest {
             stopping,
         } = context;
         Self {
+            credentials: tokio::sync::Mutex::new(()),
             live: Live::new(stopping, config.watchers_max, &metrics),
             cache: RenderCache::new(config.cache_entries_max, config.cache_bytes_max),
             turns: Turns::new(),
@@ -146,20 +158,18 @@ impl Rest {
 
     /// Says what the sender of a read may see.
     pub(crate) fn reader(&self, head: &RequestHead, dialect: Dialect) -> Result<Access, Refusal> {
-        let peer = head.peer().ip();
         let access = self
             .authenticator
-            .authenticate(head.bearer(), peer, dialect, true)?;
+            .authenticate(&caller(head), dialect, true)?;
         self.refuse_rebound_names(head, "read")?;
         Ok(access)
     }
 
     /// Says what the sender of a change may do.
     pub(crate) fn writer(&self, head: &RequestHead, dialect: Dialect) -> Result<Access, Refusal> {
-        let peer = head.peer().ip();
         let access = self
             .authenticator
-            .authenticate(head.bearer(), peer, dialect, false)?;
+            .authenticate(&caller(head), dialect, false)?;
         self.refuse_rebound_names(head, "change")?;
         refuse_other_sites(head)?;
         Ok(access)

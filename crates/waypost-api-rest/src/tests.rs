@@ -1,3 +1,4 @@
 mod body;
 mod error;
+mod mutated;
 mod routes;

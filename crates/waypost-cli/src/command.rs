@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod audit;
 mod completions;
 mod deregister;
 mod discover;
@@ -20,6 +21,7 @@ mod token;
 mod top;
 mod watch;
 
+pub use audit::{AuditArguments, HistoryArguments};
 pub use completions::CompletionsArguments;
 pub use deregister::DeregisterArguments;
 pub use discover::DiscoverArguments;
@@ -76,8 +78,12 @@ pub enum ClientCommand {
     Resolve(ResolveArguments),
     /// Print what another DNS server needs to ask this one
     Export(ExportArguments),
-    /// Issue, list and revoke credentials
+    /// Issue, list, rotate and revoke credentials
     Token(TokenArguments),
+    /// Show who changed what, and who was refused
+    Audit(Box<AuditArguments>),
+    /// Show how the health of an instance went
+    History(HistoryArguments),
     /// Print the environment that other clients need to use Waypost
     Env(EnvArguments),
     /// Print the completions of a shell

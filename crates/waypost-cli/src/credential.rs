@@ -38,19 +38,28 @@ impl Credential {
     }
 }
 
-fn read_token(path: &Path) -> Result<Secret, Failure> {
+/// Reads a file of a bounded length.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE_BYTES + 1).read_to_string(&mut text))
-        .map_err(|error| Failure::usage(format!("cannot read the token file {shown}: {error}")))?;
-    if text.len() as u64 > LONGEST_FILE_BYTES {
+        .and_then(|file| file.take(LONGEST_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| Failure::usage(format!("cannot read the file {shown}: {error}")))?;
+    if bytes.len() as u64 > LONGEST_FILE_BYTES {
         return Err(Failure::usage(format!(
-            "the token file {shown} is longer than {LONGEST_FILE_BYTES} bytes"
+            "the file {shown} is longer than {LONGEST_FILE_BYTES} bytes"
         )));
     }
+    Ok(bytes)
+}
+
+/// Reads a token, or a key, from a file.
+pub(crate) fn read_token(path: &Path) -> Result<Secret, Failure> {
+    let shown = path.display();
+    let text = String::from_utf8(read_file(path)?)
+        .map_err(|_| Failure::usage(format!("the file {shown} is not text")))?;
     match text.trim() {
-        "" => Err(Failure::usage(format!("the token file {shown} is empty"))),
+        "" => Err(Failure::usage(format!("the file {shown} is empty"))),
         token => Ok(Secret::new(token)),
     }
 }

@@ -41,12 +41,12 @@ mod text;
 mod tests;
 
 pub use command::{
-    CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments, DiscoverArguments,
-    EnvArguments, EnvClients, ExplainArguments, ExportArguments, GetArguments, HealthWord,
-    HeartbeatArguments, InstanceArguments, ListArguments, ModeArguments, NamespaceArguments,
-    OverrideArguments, RecordType, RegisterArguments, ReportArguments, ResolveArguments, Resolver,
-    ResumeArguments, SayingArguments, ServiceArguments, StateWord, Taken, TokenArguments,
-    TopArguments, WatchArguments,
+    AuditArguments, CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments,
+    DiscoverArguments, EnvArguments, EnvClients, ExplainArguments, ExportArguments, GetArguments,
+    HealthWord, HeartbeatArguments, HistoryArguments, InstanceArguments, ListArguments,
+    ModeArguments, NamespaceArguments, OverrideArguments, RecordType, RegisterArguments,
+    ReportArguments, ResolveArguments, Resolver, ResumeArguments, SayingArguments,
+    ServiceArguments, StateWord, Taken, TokenArguments, TopArguments, WatchArguments,
 };
 pub use complete::complete;
 pub use credential::Credential;

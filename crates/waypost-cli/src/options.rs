@@ -1,12 +1,12 @@
 //! Options that every command has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use waypost_client::{Client, Secret};
 
-use crate::credential::Credential;
+use crate::credential::{Credential, read_file, read_token};
 use crate::failure::Failure;
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:3004";
@@ -25,6 +25,33 @@ pub struct GlobalOptions {
     #[arg(long, global = true, value_name = "FILE", env = "WAYPOST_TOKEN_FILE")]
     #[arg(hide_env_values = true)]
     pub token_file: Option<PathBuf>,
+
+    /// File with the certificates of authorities that the server's certificate may be of [default: the system's]
+    #[arg(long, global = true, value_name = "FILE", env = "WAYPOST_CA_FILE")]
+    #[arg(hide_env_values = true)]
+    pub ca_file: Option<PathBuf>,
+
+    /// File with a certificate that this program shows to the server
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "WAYPOST_CERTIFICATE",
+        requires = "key_file"
+    )]
+    #[arg(hide_env_values = true)]
+    pub certificate_file: Option<PathBuf>,
+
+    /// File with the key of that certificate
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "WAYPOST_KEY_FILE",
+        requires = "certificate_file"
+    )]
+    #[arg(hide_env_values = true)]
+    pub key_file: Option<PathBuf>,
 
     /// The token that the environment gives.
     #[command(flatten)]
@@ -157,8 +184,22 @@ impl GlobalOptions {
         if let Some(token) = self.credential.token(self.token_file.as_deref())? {
             builder = builder.token(token);
         }
+        if let Some(file) = given(self.ca_file.as_deref()) {
+            builder = builder.authorities(read_file(file)?);
+        }
+        if let (Some(certificate), Some(key)) = (
+            given(self.certificate_file.as_deref()),
+            given(self.key_file.as_deref()),
+        ) {
+            builder = builder.identity(read_file(certificate)?, read_token(key)?);
+        }
         Ok(builder.build()?)
     }
+}
+
+/// An empty variable is what an orchestrator makes of an unset one.
+fn given(file: Option<&Path>) -> Option<&Path> {
+    file.filter(|file| !file.as_os_str().is_empty())
 }
 
 /// Reads a number of seconds such as `10` or `0.5`.

@@ -101,6 +101,8 @@ async fn dispatch(
         ClientCommand::Resolve(arguments) => arguments.run(options, screen).await,
         ClientCommand::Export(arguments) => arguments.run(options, screen).await,
         ClientCommand::Token(arguments) => arguments.run(options, screen).await,
+        ClientCommand::Audit(arguments) => arguments.run(options, screen).await,
+        ClientCommand::History(arguments) => arguments.run(options, screen).await,
         ClientCommand::Env(arguments) => arguments.run(options, screen),
         ClientCommand::Completions(arguments) => arguments.run(program, screen),
         ClientCommand::Version => crate::command::version(screen),

@@ -8,15 +8,16 @@ use crate::ClientError;
 #[cfg(test)]
 mod tests;
 
-/// An `http` origin with an optional path in front of every call, for servers behind a proxy.
+/// An `http` or `https` origin with an optional path in front of every call, for servers behind a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
+    scheme: Scheme,
     authority: Authority,
     prefix: String,
 }
 
 impl Address {
-    /// Reads `http://host[:port][/prefix]`; `host:port` alone is read as `http`.
+    /// Reads `http://host[:port][/prefix]` or the same with `https`; `host:port` alone is read as `http`.
     pub(crate) fn parse(given: &str) -> Result<Self, ClientError> {
         let given = given.trim();
         let full = if given.contains("://") {
@@ -39,15 +40,10 @@ impl Address {
             .parse()
             .map_err(|_| refuse("expected http://host:port"))?;
         let parts = uri.into_parts();
-        match parts.scheme {
-            Some(scheme) if scheme == Scheme::HTTP => {}
-            Some(scheme) if scheme == Scheme::HTTPS => {
-                return Err(refuse(
-                    "this version speaks http only; TLS (https) is not there yet",
-                ));
-            }
-            _ => return Err(refuse("the scheme must be http")),
-        }
+        let scheme = match parts.scheme {
+            Some(scheme) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => scheme,
+            _ => return Err(refuse("the scheme must be http or https")),
+        };
         let authority = parts.authority.ok_or_else(|| refuse("it has no host"))?;
         if authority.host().is_empty() {
             return Err(refuse("it has no host"));
@@ -63,13 +59,22 @@ impl Address {
             return Err(refuse("it must not contain a query"));
         }
         let prefix = path.path().trim_end_matches('/').to_owned();
-        Ok(Self { authority, prefix })
+        Ok(Self {
+            scheme,
+            authority,
+            prefix,
+        })
+    }
+
+    /// Says whether TLS is spoken.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.scheme == Scheme::HTTPS
     }
 
     /// Joins the address with a path that starts with `/` and is already percent-encoded.
     pub(crate) fn join(&self, path_and_query: &str) -> Result<Uri, ClientError> {
         Uri::builder()
-            .scheme(Scheme::HTTP)
+            .scheme(self.scheme.clone())
             .authority(self.authority.clone())
             .path_and_query(format!("{}{path_and_query}", self.prefix))
             .build()
@@ -79,7 +84,11 @@ impl Address {
 
 impl std::fmt::Display for Address {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "http://{}{}", self.authority, self.prefix)
+        write!(
+            formatter,
+            "{}://{}{}",
+            self.scheme, self.authority, self.prefix
+        )
     }
 }
 

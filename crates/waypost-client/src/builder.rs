@@ -23,6 +23,8 @@ pub struct ClientBuilder {
     namespace: String,
     timeout: Duration,
     attempts: u32,
+    authorities: Option<Vec<u8>>,
+    identity: Option<(Vec<u8>, Secret)>,
 }
 
 impl ClientBuilder {
@@ -33,6 +35,8 @@ impl ClientBuilder {
             namespace: DEFAULT_NAMESPACE.to_owned(),
             timeout: DEFAULT_TIMEOUT,
             attempts: DEFAULT_ATTEMPTS,
+            authorities: None,
+            identity: None,
         }
     }
 
@@ -61,11 +65,23 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts the authorities of these certificates, in PEM, and no others. Without it: those that the system trusts.
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
+    /// Shows a certificate to the server that asks for one: the certificate with its chain and its key, in PEM.
+    pub fn identity(mut self, certificate: impl Into<Vec<u8>>, key: Secret) -> Self {
+        self.identity = Some((certificate.into(), key));
+        self
+    }
+
     /// Checks the settings and makes the client. No connection is opened yet.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for an address that is not `http://host:port`, an empty
-    /// namespace, a zero timeout, or a token that cannot be sent in a header.
+    /// namespace, a zero timeout, a token that cannot be sent in a header, or certificates that cannot be used.
     pub fn build(self) -> Result<Client, ClientError> {
         if self.namespace.is_empty() {
             return Err(ClientError::usage("the namespace must not be empty"));
@@ -75,8 +91,15 @@ impl ClientBuilder {
                 "the timeout must be longer than 0 seconds",
             ));
         }
+        let address = Address::parse(&self.url)?;
+        let tls = crate::tls::config(
+            address.is_secured(),
+            self.authorities.as_deref(),
+            self.identity.as_ref().map(|(chain, key)| (&**chain, key)),
+        )?;
         let transport = Transport::new(TransportSettings {
-            address: Address::parse(&self.url)?,
+            address,
+            tls,
             authorization: self.token.as_ref().map(authorization).transpose()?,
             timeout: self.timeout,
             attempts: self.attempts.clamp(1, MOST_ATTEMPTS),

@@ -21,6 +21,11 @@ impl Call {
         }
     }
 
+    /// The same call, which is not sent again once the server may have carried it out.
+    pub(crate) fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+
     /// A call with a JSON body.
     pub(crate) fn with_json(
         method: Method,

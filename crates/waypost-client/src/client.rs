@@ -15,12 +15,13 @@ use crate::wire::{
 };
 use crate::{
     ClientError, Condition, Discovery, DnsServer, ErrorKind, Explanation, HeartbeatAnswer,
-    Instance, InstanceRef, IssuedToken, Mode, Namespace, Registration, Resource, ServerHealth,
-    Service, ServiceSettings, TokenList, TokenSettings,
+    Instance, InstanceRef, Mode, Namespace, Registration, Resource, ServerHealth, Service,
+    ServiceSettings,
 };
 
 mod batch;
 mod changes;
+mod credentials;
 mod operators;
 #[cfg(test)]
 mod tests;
@@ -215,30 +216,6 @@ impl Client {
             registration_id,
         };
         self.put(self.path(Resource::Mode(instance))?, &body).await
-    }
-
-    /// Issues a token, or a key pair of AWS's kind: `POST /v1/tokens`. Its secret is in this answer only.
-    ///
-    /// # Errors
-    /// `Denied` without the verb `admin`; else see [`ErrorKind`].
-    pub async fn issue_token(&self, settings: &TokenSettings) -> Result<IssuedToken, ClientError> {
-        self.post(self.path(Resource::Tokens)?, settings).await
-    }
-
-    /// Gives every credential that was issued, without secrets.
-    ///
-    /// # Errors
-    /// `Denied` without the verb `admin`; else see [`ErrorKind`].
-    pub async fn tokens(&self) -> Result<TokenList, ClientError> {
-        self.get(Resource::Tokens).await
-    }
-
-    /// Revokes a credential; it ends at once.
-    ///
-    /// # Errors
-    /// `NotFound` when there is none of that id.
-    pub async fn revoke_token(&self, id: &str) -> Result<(), ClientError> {
-        self.delete(self.path(Resource::Token(id))?).await
     }
 
     /// Makes an instance plainly Active.

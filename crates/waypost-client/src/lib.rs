@@ -35,6 +35,8 @@ mod registered;
 mod resource;
 mod retry;
 mod secret;
+mod snapshot;
+mod tls;
 mod transport;
 mod watch;
 pub mod wire;
@@ -49,11 +51,12 @@ pub use path::InstanceRef;
 pub use registered::{Registered, Standing};
 pub use resource::Resource;
 pub use secret::Secret;
+pub use snapshot::SnapshotStream;
 pub use watch::{Watch, WatchEvent, WatchScope};
 pub use wire::{
-    BatchAnswer, Block, Check, CheckKind, CheckReport, CheckTls, CheckWord, CheckWordAnswer,
-    Discovery, DnsRecord, DnsServer, DnsSettings, Explanation, GrantLine, Health, Heartbeat,
-    HeartbeatAnswer, Instance, IssuedToken, ItemResult, Mode, ModeChange, ModeReport, Namespace,
-    NamespaceSettings, Port, Registration, ServerHealth, Service, ServiceSettings, ServiceUpdate,
-    Tier, TokenList, TokenSettings,
+    AuditFilter, AuditLine, AuditObject, AuditPage, BatchAnswer, Block, Check, CheckKind,
+    CheckReport, CheckTls, CheckWord, CheckWordAnswer, Discovery, DnsRecord, DnsServer,
+    DnsSettings, Explanation, GrantLine, Health, Heartbeat, HeartbeatAnswer, Instance, IssuedToken,
+    ItemResult, Mode, ModeChange, ModeReport, Namespace, NamespaceSettings, Port, Registration,
+    ServerHealth, Service, ServiceSettings, ServiceUpdate, Tier, TokenList, TokenSettings,
 };

@@ -1,7 +1,7 @@
 //! What can be asked for, and its path.
 
 use crate::path::PathBuilder;
-use crate::{ClientError, InstanceFilter, InstanceRef};
+use crate::{AuditFilter, ClientError, InstanceFilter, InstanceRef};
 
 /// Names what a call is about, in the namespace of the client.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,12 @@ pub enum Resource<'a> {
     Tokens,
     /// One of them.
     Token(&'a str),
+    /// Where one of them is rotated.
+    Rotation(&'a str),
+    /// A page of the journal.
+    Audit(&'a AuditFilter),
+    /// The changes of an instance's health.
+    History(&'a InstanceRef, &'a AuditFilter),
     /// The listing of all services.
     Services,
     /// One service.
@@ -50,6 +56,14 @@ impl Resource<'_> {
             Self::Dns => Ok(PathBuilder::new("/v1/dns")),
             Self::Tokens => Ok(PathBuilder::new("/v1/tokens")),
             Self::Token(id) => PathBuilder::new("/v1/tokens").name("id", id),
+            Self::Rotation(id) => Ok(PathBuilder::new("/v1/tokens")
+                .name("id", id)?
+                .fixed("rotate")),
+            Self::Audit(filter) => Ok(filter.add_to(PathBuilder::new("/v1/audit"))),
+            Self::History(instance, filter) => {
+                let path = instances(namespace, instance)?.fixed("history");
+                Ok(filter.add_to(with_owner(path, instance)))
+            }
             Self::Services => services(namespace),
             Self::Service(service) => services(namespace)?.name("service", service),
             Self::Instances(service) => Ok(services(namespace)?

@@ -10,6 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER, USER_
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
@@ -25,12 +26,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 const IDLE_CONNECTIONS: usize = 8;
 
-type HttpClient = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
+type HttpClient = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// What a [`Transport`] is made of.
 pub(crate) struct TransportSettings {
     pub(crate) address: Address,
     pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) tls: rustls::ClientConfig,
     pub(crate) timeout: Duration,
     pub(crate) attempts: u32,
 }
@@ -38,7 +40,10 @@ pub(crate) struct TransportSettings {
 /// Sends calls to one server.
 pub(crate) struct Transport {
     http: HttpClient,
-    settings: TransportSettings,
+    address: Address,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+    attempts: u32,
     /// Unix seconds of the latest `Date` header; 0 before the first.
     server_time_seconds: AtomicU64,
 }
@@ -80,6 +85,13 @@ impl Transport {
         // An address that swallows packets shall be "unreachable", not "timeout", when there is time to tell.
         connector.set_connect_timeout(Some(LONGEST_CONNECT.min(settings.timeout.mul_f64(0.8))));
         connector.set_nodelay(true);
+        // The address says which of the two is spoken.
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(settings.tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -87,13 +99,16 @@ impl Transport {
             .build(connector);
         Self {
             http,
-            settings,
+            address: settings.address,
+            authorization: settings.authorization,
+            timeout: settings.timeout,
+            attempts: settings.attempts,
             server_time_seconds: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn address(&self) -> &Address {
-        &self.settings.address
+        &self.address
     }
 
     pub(crate) fn server_time(&self) -> Option<SystemTime> {
@@ -105,10 +120,10 @@ impl Transport {
 
     /// Sends `call` until an answer comes, the attempts are used up, or the time is over.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, ClientError> {
-        let uri = self.settings.address.join(&call.path)?;
+        let uri = self.address.join(&call.path)?;
         let mut last = None;
         let attempts = self.send_repeatedly(&call, &uri, &mut last);
-        match tokio::time::timeout(self.settings.timeout, attempts).await {
+        match tokio::time::timeout(self.timeout, attempts).await {
             Ok(outcome) => outcome,
             // The reason of the latest failed attempt says more than "timeout" does.
             Err(_) => Err(last.map_or_else(|| self.timed_out(&call), |why| self.unreachable(&why))),
@@ -142,7 +157,7 @@ impl Transport {
                     why
                 }
             };
-            if attempt >= self.settings.attempts {
+            if attempt >= self.attempts {
                 return Err(self.unreachable(&why));
             }
             *last = Some(why);
@@ -173,7 +188,7 @@ impl Transport {
 
     /// Sends `call` once and gives the body of its answer while that still comes.
     pub(crate) async fn open(&self, call: &Call) -> Result<Incoming, ClientError> {
-        let uri = self.settings.address.join(&call.path)?;
+        let uri = self.address.join(&call.path)?;
         let failed = |failure| match failure {
             Failure::NotSent(why) | Failure::Broken(why) => self.unreachable(&why),
             Failure::Final(error) => error,
@@ -199,7 +214,7 @@ impl Transport {
                 .err()
                 .unwrap_or_else(|| ClientError::failed(format!("the server answered {status}"))))
         };
-        match tokio::time::timeout(self.settings.timeout, opened).await {
+        match tokio::time::timeout(self.timeout, opened).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(call)),
         }
@@ -219,7 +234,7 @@ impl Transport {
                 USER_AGENT,
                 concat!("waypost-client/", env!("CARGO_PKG_VERSION")),
             );
-        if let Some(authorization) = &self.settings.authorization {
+        if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
         if call.body.is_some() {
@@ -246,7 +261,7 @@ impl Transport {
     }
 
     fn unreachable(&self, why: &str) -> ClientError {
-        let address = &self.settings.address;
+        let address = &self.address;
         ClientError::new(
             ErrorKind::Unreachable,
             format!("cannot reach {address}: {why}"),
@@ -255,7 +270,7 @@ impl Transport {
 
     fn timed_out(&self, call: &Call) -> ClientError {
         let Call { method, path, .. } = call;
-        let (address, seconds) = (&self.settings.address, self.settings.timeout.as_secs_f64());
+        let (address, seconds) = (&self.address, self.timeout.as_secs_f64());
         ClientError::new(
             ErrorKind::Timeout,
             format!("no answer from {address} to {method} {path} within {seconds} s"),
@@ -267,7 +282,7 @@ impl fmt::Debug for Transport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Transport")
-            .field("address", &self.settings.address)
+            .field("address", &self.address)
             .finish_non_exhaustive()
     }
 }

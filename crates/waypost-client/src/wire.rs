@@ -5,6 +5,7 @@
 //! become `Other`. Times are RFC 3339 text as the server wrote it.
 
 mod as_sent;
+mod audit;
 mod batch;
 mod check;
 mod discovery;
@@ -22,6 +23,7 @@ mod word;
 mod tests;
 
 pub use as_sent::AsSent;
+pub use audit::{AuditFilter, AuditLine, AuditObject, AuditPage};
 pub use batch::{BatchAnswer, Heartbeat, ItemResult};
 pub use check::{Check, CheckTls};
 pub use discovery::{Discovery, DiscoveryRegistration, ServerHealth, Success};
@@ -46,3 +48,4 @@ pub(crate) use batch::{BatchBody, HeartbeatItem, ItemName, RegisterItem};
 pub(crate) use discovery::DiscoveryHeartbeat;
 pub(crate) use instance::{HeartbeatBody, ModeBody};
 pub(crate) use page::Page;
+pub(crate) use token::RotationBody;

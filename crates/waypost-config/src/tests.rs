@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::*;
 
 mod errors;
+mod mutated;
 mod secrets;
 
 #[derive(Debug, Default, Serialize, Deserialize)]

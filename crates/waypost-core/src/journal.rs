@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Author;
 use crate::id::Revision;
 use crate::name::InstanceKey;
-use crate::text::Text;
 use crate::time::{BoxFuture, Timestamp};
-use crate::verdict::Health;
+
+mod lines;
+mod record;
+mod refusals;
+
+pub(crate) use lines::{entries, written_objects};
+pub use record::{Content, JournalKind, JournalRecord, ObjectChange};
+pub(crate) use refusals::Refusals;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,42 +33,43 @@ pub struct JournalEntry {
     pub record: JournalRecord,
 }
 
-/// What a journal line says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JournalRecord {
-    /// Objects were written.
-    Changed {
-        /// Why, in one word.
-        cause: Text,
-        /// Which objects, as `registration web-1 ...`.
-        objects: Vec<String>,
-    },
-    /// An instance's health changed.
-    Edge {
-        /// Which instance.
-        instance: InstanceKey,
-        /// What it was.
-        from: Health,
-        /// What it became.
-        to: Health,
-        /// Why.
-        reason: Text,
-        /// The body a probe got, at most 4 KiB.
-        body: Option<Text>,
-    },
-}
-
-/// Which lines to read.
+/// Which lines to read. What is given must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct JournalFilter {
     /// Only edges of this instance.
     pub instance: Option<InstanceKey>,
+    /// Only lines of these kinds; none is any.
+    pub kinds: Vec<JournalKind>,
+    /// Only lines of this author.
+    pub subject: Option<String>,
+    /// Only lines that came from this address.
+    pub address: Option<IpAddr>,
+    /// Only lines that came by this protocol, in its word.
+    pub dialect: Option<String>,
+    /// Only changes with this cause, or refusals of this kind.
+    pub cause: Option<String>,
+    /// Only lines about this namespace.
+    pub namespace: Option<String>,
+    /// Only lines about this service of the namespace.
+    pub service: Option<String>,
+    /// Only lines at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only lines before this time.
+    pub until: Option<Timestamp>,
     /// Only lines before this sequence number, as answered with the page before.
     pub before: Option<u64>,
+    /// Only lines after this sequence number, oldest first.
+    pub after: Option<u64>,
 }
 
-/// A page of lines, newest first, each with its sequence number.
-pub type JournalPage = Vec<(u64, JournalEntry)>;
+/// A page of lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalPage {
+    /// The lines, each with its sequence number: newest first, or oldest first after a number.
+    pub lines: Vec<(u64, JournalEntry)>,
+    /// Where the next page begins: `before` it, or `after` it. None when there is nothing more to look at.
+    pub next: Option<u64>,
+}
 
 /// Why the journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -111,14 +119,47 @@ impl MemoryJournal {
 impl JournalFilter {
     /// Says whether the line is wanted.
     pub fn wants(&self, sequence: u64, entry: &JournalEntry) -> bool {
-        if self.before.is_some_and(|before| sequence >= before) {
+        if self.before.is_some_and(|before| sequence >= before)
+            || self.after.is_some_and(|after| sequence <= after)
+        {
             return false;
         }
-        match (&self.instance, &entry.record) {
+        let is_of_instance = match (&self.instance, &entry.record) {
             (None, _) => true,
             (Some(wanted), JournalRecord::Edge { instance, .. }) => instance == wanted,
             (Some(_), _) => false,
-        }
+        };
+        is_of_instance && self.wants_author(entry) && self.wants_record(entry)
+    }
+
+    fn wants_author(&self, entry: &JournalEntry) -> bool {
+        let author = &entry.author;
+        let subject = self.subject.as_deref();
+        let dialect = self.dialect.as_deref();
+        subject.is_none_or(|subject| *author.subject == *subject)
+            && dialect.is_none_or(|dialect| author.dialect.as_str() == dialect)
+            && self
+                .address
+                .is_none_or(|address| author.address == Some(address))
+    }
+
+    fn wants_record(&self, entry: &JournalEntry) -> bool {
+        let record = &entry.record;
+        let cause = match record {
+            JournalRecord::Changed { cause, .. } => Some(cause),
+            JournalRecord::Refused { kind, .. } => Some(kind),
+            JournalRecord::Edge { .. } | JournalRecord::Uncounted { .. } => None,
+        };
+        let wanted = self.cause.as_deref();
+        let is_about = self
+            .namespace
+            .as_deref()
+            .is_none_or(|namespace| record.is_about(namespace, self.service.as_deref()));
+        (self.kinds.is_empty() || self.kinds.contains(&record.kind()))
+            && wanted.is_none_or(|wanted| cause.is_some_and(|cause| **cause == *wanted))
+            && is_about
+            && self.since.is_none_or(|since| entry.at >= since)
+            && self.until.is_none_or(|until| entry.at < until)
     }
 }
 
@@ -142,12 +183,27 @@ impl Journal for MemoryJournal {
     ) -> BoxFuture<'_, Result<JournalPage, JournalError>> {
         Box::pin(async move {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let wanted = kept
-                .1
-                .iter()
-                .rev()
-                .filter(|(sequence, entry)| filter.wants(*sequence, entry));
-            Ok(wanted.take(limit).cloned().collect())
+            let wanted = |line: &&(u64, JournalEntry)| filter.wants(line.0, &line.1);
+            // One more, to see whether there are.
+            let most = limit.saturating_add(1);
+            let mut lines: Vec<(u64, JournalEntry)> = match filter.after {
+                Some(_) => kept.1.iter().filter(wanted).take(most).cloned().collect(),
+                None => kept
+                    .1
+                    .iter()
+                    .rev()
+                    .filter(wanted)
+                    .take(most)
+                    .cloned()
+                    .collect(),
+            };
+            let has_more = lines.len() > limit;
+            lines.truncate(limit);
+            let last = lines.last().map(|(sequence, _)| *sequence);
+            Ok(JournalPage {
+                next: last.filter(|_| has_more),
+                lines,
+            })
         })
     }
 }

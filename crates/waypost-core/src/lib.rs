@@ -33,6 +33,7 @@ mod registration;
 mod registry;
 mod service;
 mod snapshot;
+mod snapshot_file;
 mod store;
 mod text;
 mod time;
@@ -72,7 +73,8 @@ pub use heartbeat::{Beat, Sign};
 pub use id::{Epoch, Position, RegistrationId, Revision, Seed};
 pub use instance::{EDGES_MAX, Edge, Instance, Rotation, Tier};
 pub use journal::{
-    Journal, JournalEntry, JournalError, JournalFilter, JournalPage, JournalRecord, MemoryJournal,
+    Content, Journal, JournalEntry, JournalError, JournalFilter, JournalKind, JournalPage,
+    JournalRecord, MemoryJournal, ObjectChange,
 };
 pub use lanes::Applied;
 pub use memory::MemoryStore;
@@ -96,6 +98,10 @@ pub use service::{
     DnsRecord, DnsRecordKind, DnsSettings, REMOVE_AFTER_SECONDS, RoutingPolicy, Service,
 };
 pub use snapshot::{Changed, Effects, InstanceChange, NamespaceState, ServiceState, Snapshot};
+pub use snapshot_file::{
+    SNAPSHOT_FORMAT, SNAPSHOT_MAGIC, SnapshotCounts, SnapshotFault, SnapshotHeader, SnapshotReader,
+    SnapshotWriter,
+};
 pub use store::{ChangeStream, CommitError, Committed, Compacted, Loaded, Store, StoreError};
 pub use text::{Text, text};
 pub use time::{BoxFuture, Clock, ManualClock, Monotonic, SystemClock, Timestamp};

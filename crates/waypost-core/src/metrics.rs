@@ -67,6 +67,7 @@ pub struct Metrics {
     commit_duration: Histogram,
     group_size: Histogram,
     refusals: Counter,
+    noted_refusals: Counter,
     throttled: Counter,
     late_projections: Family<ProjectionLabel, Counter>,
     protection_holds: Counter,
@@ -85,6 +86,7 @@ impl Default for Metrics {
             commit_duration: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
             group_size: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             refusals: Counter::default(),
+            noted_refusals: Counter::default(),
             throttled: Counter::default(),
             late_projections: Family::default(),
             protection_holds: Counter::default(),
@@ -134,10 +136,12 @@ impl Metrics {
             "Batches committed in one durable step",
             this.group_size,
         );
+        let help = "Commands refused by access";
+        registry.register("access_refusals", help, this.refusals);
         registry.register(
-            "access_refusals",
-            "Commands refused by access",
-            this.refusals,
+            "audit_refusals",
+            "Requests refused, of which the journal keeps at most 100 lines a second",
+            this.noted_refusals,
         );
         registry.register(
             "registry_throttled",
@@ -164,10 +168,11 @@ impl Metrics {
             "Times the whole state was read again",
             this.reloads,
         );
-        registry.register_collector(Box::new(StateCollector {
+        let collector = StateCollector {
             of: of.clone(),
             snapshots: snapshots.clone(),
-        }));
+        };
+        registry.register_collector(Box::new(collector));
     }
 
     pub(crate) fn beat(&self) {
@@ -176,6 +181,10 @@ impl Metrics {
 
     pub(crate) fn refused(&self) {
         self.refusals.inc();
+    }
+
+    pub(crate) fn noted_refusal(&self) {
+        self.noted_refusals.inc();
     }
 
     pub(crate) fn throttled(&self) {

@@ -16,7 +16,7 @@ use crate::error::RegistryError;
 use crate::heartbeat::{Beat, Sign};
 use crate::id::{RegistrationId, Revision, Seed};
 use crate::index::Index;
-use crate::journal::{Journal, JournalError, JournalFilter, JournalPage};
+use crate::journal::{Journal, JournalError, JournalFilter, JournalPage, Refusals};
 use crate::lanes::{Applied, CALLERS_MAX, Finding, Findings, Queued};
 use crate::metrics::Metrics;
 use crate::name::{InstanceKey, ServiceKey};
@@ -24,7 +24,7 @@ use crate::ownership::Ownership;
 use crate::projection::Projection;
 use crate::snapshot::{Snapshot, resolve_owner};
 use crate::store::{Store, StoreError};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Monotonic, Timestamp};
 use crate::timekeeper::{Inbox, Timekeeper};
 use crate::told::{self, Told};
 use crate::verdict::LeaseState;
@@ -101,6 +101,11 @@ impl Snapshots {
         self.0.shared.clock.wall()
     }
 
+    /// Returns the monotonic time of the registry's clock.
+    pub fn monotonic(&self) -> Monotonic {
+        self.0.shared.clock.monotonic()
+    }
+
     /// Returns the latest published snapshot.
     pub fn latest(&self) -> Arc<Snapshot> {
         self.0.shared.snapshot.load_full()
@@ -125,6 +130,7 @@ pub(crate) struct Shared {
     pub(crate) told: Told,
     pub(crate) index: Index,
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) refusals: Refusals,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Metrics,
     pub(crate) stopped: AtomicBool,
@@ -163,6 +169,7 @@ impl Registry {
             told: Told::default(),
             index: Index::default(),
             journal: parts.journal,
+            refusals: Refusals::default(),
             store: parts.store,
             metrics: Metrics::default(),
             stopped: AtomicBool::new(false),

@@ -26,6 +26,8 @@ use crate::watch::Scope;
 
 mod implied;
 mod loading;
+mod object;
+mod objects;
 mod served;
 mod walk;
 

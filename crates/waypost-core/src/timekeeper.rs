@@ -111,6 +111,8 @@ impl Timekeeper {
     /// Sweeps until `shutdown` completes.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         tokio::pin!(shutdown);
+        // A pause before the first sweep is one, too.
+        self.last_sweep = Some(self.registry.shared.clock.monotonic());
         loop {
             let sleep = self.registry.shared.clock.sleep(SWEEP_INTERVAL);
             tokio::select! {

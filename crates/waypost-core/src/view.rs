@@ -145,6 +145,21 @@ impl View {
             .filter(|_| self.access.allows_somewhere(Verb::Admin))
     }
 
+    /// Returns everything there is, documents and all, for whoever may administer all of it.
+    ///
+    /// # Errors
+    /// `Denied` for everybody else.
+    pub fn whole(&self) -> Result<&Arc<Snapshot>, RegistryError> {
+        if self.access.allows_everywhere(Verb::Admin) {
+            return Ok(&self.snapshot);
+        }
+        Err(RegistryError::Denied {
+            subject: self.access.subject().to_string(),
+            verb: "take",
+            what: "a snapshot: that needs the verb admin, everywhere".to_owned(),
+        })
+    }
+
     /// Returns when anything shown in the scope last changed; zero for what may not be seen.
     pub fn modified(&self, scope: &Scope) -> Revision {
         let seen = match scope {

@@ -12,21 +12,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::batch::{Author, Batch, Precondition, Prefix};
+use crate::batch::{Batch, Precondition, Prefix};
 use crate::command::{Command, Context, Policy};
 use crate::decide::{Decision, decide};
 use crate::error::RegistryError;
 use crate::id::{Revision, Seed};
-use crate::journal::{JournalEntry, JournalRecord};
+use crate::journal::{entries, written_objects};
 use crate::lanes::{Applied, Queued};
 use crate::metrics::Stopwatch;
 use crate::name::ObjectKey;
 use crate::projection::Projection;
 use crate::recent::Touched;
 use crate::registry::Registry;
-use crate::snapshot::{Effects, InstanceChange, Snapshot};
+use crate::snapshot::{Effects, Snapshot};
 use crate::store::{ChangeStream, CommitError, Committed};
-use crate::text::text;
 use crate::timekeeper;
 
 /// Most commands decided for one durable step.
@@ -41,8 +40,6 @@ const CHOSEN_EARLY_MAX: usize = 1_024;
 const ATTEMPTS_MAX: u8 = 8;
 /// Longest wait for the other writer's change after a conflict.
 const CONFLICT_WAIT_MAX: Duration = Duration::from_millis(200);
-/// Most objects that one journal line names.
-const JOURNAL_OBJECTS_MAX: usize = 64;
 
 /// Commits and publishes. Run it on a thread of its own: engines may block.
 pub struct Writer {
@@ -299,11 +296,14 @@ impl Writer {
         let before = shared.snapshot.load_full();
         let mut next = Snapshot::clone(&before);
         let mut all: Vec<(Committed, Effects)> = Vec::with_capacity(changes.len());
+        let mut lines = Vec::new();
         for committed in changes {
             if committed.revision <= next.revision() {
                 continue;
             }
+            let written = written_objects(&next, &committed.batch);
             let effects = next.apply_batch(committed.revision, &committed.batch);
+            lines.extend(entries(&committed, written, &effects));
             all.push((committed, effects));
         }
         if all.is_empty() {
@@ -329,11 +329,7 @@ impl Writer {
             .flat_map(|(_, effects)| effects.touched.iter().cloned())
             .collect();
         self.project(&next, Some(&touched)).await;
-        shared.journal.append(
-            all.iter()
-                .flat_map(|(committed, effects)| entries(committed, effects))
-                .collect(),
-        );
+        shared.journal.append(lines);
         shared.notifiers.wake(touched.iter());
     }
 
@@ -487,53 +483,6 @@ impl Written {
             self.keys.insert(key);
         }
     }
-}
-
-fn entries(committed: &Committed, effects: &Effects) -> Vec<JournalEntry> {
-    let batch = &committed.batch;
-    let line = |record| JournalEntry {
-        at: batch.at,
-        revision: committed.revision,
-        author: Author::clone(&batch.author),
-        record,
-    };
-    let mut lines = Vec::new();
-    if !batch.is_verdict_only() {
-        let objects = batch.changes.iter().take(JOURNAL_OBJECTS_MAX);
-        let objects = objects.map(|change| change.key().to_string()).collect();
-        lines.push(line(JournalRecord::Changed {
-            cause: text(batch.cause),
-            objects,
-        }));
-    }
-    lines.extend(
-        effects
-            .instances
-            .iter()
-            .filter_map(|change| edge(batch, change))
-            .map(line),
-    );
-    lines
-}
-
-fn edge(batch: &Batch, change: &InstanceChange) -> Option<JournalRecord> {
-    let (Some(before), Some(after)) = (&change.before, &change.after) else {
-        return None;
-    };
-    if before.health() == after.health() {
-        return None;
-    }
-    let evidence = batch
-        .evidence
-        .as_ref()
-        .filter(|evidence| evidence.instance == *after.key());
-    Some(JournalRecord::Edge {
-        instance: after.key().clone(),
-        from: before.health(),
-        to: after.health(),
-        reason: after.health_reason(),
-        body: evidence.and_then(|evidence| evidence.body.clone()),
-    })
 }
 
 /// Commands that concern a lease whose cell may be ending.

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 pub(crate) struct Admission {
     connections_max: usize,
     per_address_max: usize,
+    per_loopback_max: usize,
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     gauge: Gauge,
@@ -21,15 +22,21 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct Place {
     admission: Arc<Admission>,
-    address: Option<IpAddr>,
+    address: IpAddr,
 }
 
 impl Admission {
-    pub(crate) fn new(connections_max: usize, per_address_max: usize, gauge: Gauge) -> Self {
+    pub(crate) fn new(
+        connections_max: usize,
+        per_address_max: usize,
+        per_loopback_max: usize,
+        gauge: Gauge,
+    ) -> Self {
         let by_address = Mutex::default();
         Self {
             connections_max,
             per_address_max,
+            per_loopback_max,
             open: AtomicUsize::new(0),
             by_address,
             gauge,
@@ -43,15 +50,19 @@ impl Admission {
         if self.open.load(Relaxed) >= self.connections_max {
             return Err("connections");
         }
-        let address = Some(address.to_canonical()).filter(|address| !address.is_loopback());
-        if let Some(address) = address {
+        let address = address.to_canonical();
+        let (most, reason) = match address.is_loopback() {
+            true => (self.per_loopback_max, "connections_per_loopback"),
+            false => (self.per_address_max, "connections_per_address"),
+        };
+        {
             let mut by_address = self
                 .by_address
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             let count = by_address.entry(address).or_default();
-            if *count >= self.per_address_max {
-                return Err("connections_per_address");
+            if *count >= most {
+                return Err(reason);
             }
             *count += 1;
         }
@@ -69,7 +80,7 @@ impl Drop for Place {
         let admission = &self.admission;
         admission.open.fetch_sub(1, Relaxed);
         admission.gauge.dec();
-        let Some(address) = self.address else { return };
+        let address = self.address;
         let mut by_address = admission
             .by_address
             .lock()

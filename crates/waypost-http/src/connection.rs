@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::body::Response;
+use crate::certificate::Names;
 use crate::clock;
 use crate::linger::linger;
 use crate::progress::Progress;
@@ -22,6 +23,8 @@ use crate::reply::Reply;
 use crate::request::RequestBody;
 use crate::service::Service;
 use crate::settings::ListenerConfig;
+use crate::socket::Socket;
+use crate::tls::ListenerTls;
 use crate::watch::{UNUSED, Watch};
 
 /// Tells connections to finish (`drain`), and later to stop at once (`abort`).
@@ -49,7 +52,7 @@ impl Shutdown {
 
 /// The socket, which reports its progress.
 struct Watched {
-    stream: TcpStream,
+    stream: Socket,
     progress: Arc<Progress>,
 }
 
@@ -107,7 +110,16 @@ impl AsyncWrite for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        // What was written may still wait in it, and a client that takes nothing shows only here.
+        if self.stream.holds_bytes() {
+            if polled.is_pending() {
+                self.progress.write_blocked();
+            } else {
+                self.progress.write_advanced();
+            }
+        }
+        polled
     }
 
     fn poll_shutdown(
@@ -121,8 +133,16 @@ impl AsyncWrite for Watched {
 /// The service of one connection.
 struct Answering {
     service: Service,
-    peer: SocketAddr,
+    peer: Peer,
     progress: Arc<Progress>,
+}
+
+/// The other end of a connection.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// The names in its certificate; none when it showed none.
+    pub(crate) certificate: Option<Names>,
 }
 
 /// hyper wants a result; a reply cannot fail.
@@ -146,7 +166,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Answering {
         let body = RequestBody::incoming(body, Arc::clone(&self.progress));
         Infallibly(
             self.service
-                .call(parts, body, self.peer, Some(&self.progress)),
+                .call(parts, body, self.peer.clone(), Some(&self.progress)),
         )
     }
 }
@@ -174,11 +194,14 @@ pub(crate) fn builder(limits: &ListenerConfig) -> http1::Builder {
 /// Serves one connection to its end.
 pub(crate) async fn serve_connection(
     builder: Arc<http1::Builder>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, address): (TcpStream, SocketAddr),
     service: Service,
+    tls: Option<Arc<ListenerTls>>,
     shutdown: Arc<Shutdown>,
 ) {
+    let Some((stream, peer)) = secured(stream, address, &service, tls).await else {
+        return;
+    };
     let progress = Arc::new(Progress::new(clock::now_millis()));
     let io = TokioIo::new(Watched {
         stream,
@@ -208,7 +231,7 @@ pub(crate) async fn serve_connection(
         if let Some(reason) = reason {
             inner.metrics.count_rejection(reason);
         }
-        tracing::debug!(%peer, %error, "connection ended");
+        tracing::debug!(peer = %address, %error, "connection ended");
         if reason.is_some() {
             progress.body_left_unread();
             ended = Ended::Finished;
@@ -216,6 +239,42 @@ pub(crate) async fn serve_connection(
     }
     if matches!(ended, Ended::Finished) && progress.has_unread_body() {
         linger(connection.into_parts().io.into_inner().stream, b"").await;
+    }
+}
+
+/// Puts TLS on a connection if the listener has it; a client that fails to is counted and gone.
+async fn secured(
+    stream: TcpStream,
+    address: SocketAddr,
+    service: &Service,
+    tls: Option<Arc<ListenerTls>>,
+) -> Option<(Socket, Peer)> {
+    let Some(tls) = tls else {
+        let certificate = None;
+        let peer = Peer {
+            address,
+            certificate,
+        };
+        return Some((Socket::Plain(stream), peer));
+    };
+    let inner = service.inner();
+    let limit = std::time::Duration::from_secs(inner.limits.header_timeout_seconds);
+    // In a box of its own: a connection without TLS does not carry the room for a handshake.
+    match Box::pin(tls.accept(stream, address, limit)).await {
+        Ok((stream, names)) => {
+            let certificate = Some(names).filter(|names| !names.is_empty());
+            let peer = Peer {
+                address,
+                certificate,
+            };
+            Some((Socket::Secured(Box::new(stream)), peer))
+        }
+        Err(reason) => {
+            if let Some(reason) = reason {
+                inner.metrics.count_rejection(reason);
+            }
+            None
+        }
     }
 }
 

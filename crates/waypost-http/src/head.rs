@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Method, Uri, request};
 
 use crate::body::Response;
+use crate::connection::Peer;
 use crate::percent::decode_path;
 use crate::query::Query;
 use crate::rejection::{Rejection, RejectionContext};
@@ -64,7 +65,7 @@ impl Params {
 /// The head of a request: method, path, parameters, query, headers, peer and id.
 pub struct RequestHead {
     pub(crate) parts: request::Parts,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) request_id: HeaderValue,
     pub(crate) params: Params,
     pub(crate) route: RouteIndex,
@@ -163,7 +164,13 @@ impl RequestHead {
     /// The address of the other end of the connection.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.peer.address
+    }
+
+    /// The names in the client's certificate, its `sha256:` fingerprint, URIs and DNS names; none when it showed none.
+    #[must_use]
+    pub fn certificate(&self) -> &[Box<str>] {
+        self.peer.certificate.as_deref().unwrap_or_default()
     }
 
     /// The id of this request, which the response carries as `X-Request-Id`.
@@ -192,7 +199,7 @@ impl std::fmt::Debug for RequestHead {
             .field("method", self.method())
             .field("path", &self.path())
             .field("request_id", &self.request_id)
-            .field("peer", &self.peer)
+            .field("peer", &self.peer.address)
             .finish_non_exhaustive()
     }
 }

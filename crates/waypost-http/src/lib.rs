@@ -9,6 +9,7 @@
 
 mod admission;
 mod body;
+mod certificate;
 mod clock;
 mod connection;
 mod exposition;
@@ -28,6 +29,8 @@ mod router;
 mod server;
 mod service;
 mod settings;
+mod socket;
+mod tls;
 mod watch;
 
 #[cfg(test)]
@@ -45,5 +48,6 @@ pub use rejection::{Rejection, RejectionContext, RejectionRenderer, render_probl
 pub use request::Request;
 pub use router::{RouteError, RouteInfo, Router};
 pub use server::{BindError, Server};
-pub use service::Service;
+pub use service::{Gate, Service};
 pub use settings::{InvalidSetting, ListenerConfig};
+pub use tls::{ClientCertificates, ListenerTls, TlsConfig, TlsFault};

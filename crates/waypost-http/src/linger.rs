@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Sends `last`, ends the sending side, then discards what still comes.
-pub(crate) async fn linger(mut stream: TcpStream, last: &[u8]) {
+pub(crate) async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, last: &[u8]) {
     let discard = async {
         // An error means that the connection is gone, which is what we want.
         let _ = stream.write_all(last).await;

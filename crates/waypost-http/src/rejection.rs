@@ -66,6 +66,11 @@ pub enum Rejection {
         /// When to ask again.
         retry_after_seconds: u64,
     },
+    /// The address sends more requests than its rate allows.
+    Throttled {
+        /// When to ask again.
+        retry_after_seconds: u64,
+    },
     /// Credentials are missing or wrong.
     Unauthenticated {
         /// Why, as a sentence part.
@@ -89,6 +94,7 @@ impl Rejection {
             Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
         }
     }
@@ -104,6 +110,7 @@ impl Rejection {
             Self::BodyTimeout { .. } => "timeout",
             Self::Deadline { .. } | Self::Panicked => "unknown",
             Self::Unavailable { .. } | Self::Overloaded { .. } => "unavailable",
+            Self::Throttled { .. } => "throttled",
             Self::Unauthenticated { .. } => "unauthenticated",
         }
     }
@@ -124,6 +131,7 @@ impl Rejection {
             Self::Panicked => "panic",
             Self::Unavailable { .. } => "unavailable",
             Self::Overloaded { .. } => "overloaded",
+            Self::Throttled { .. } => "rate",
             Self::Unauthenticated { .. } => "unauthenticated",
         }
     }
@@ -159,6 +167,9 @@ impl Rejection {
             }
             Self::Unavailable { reason, .. } => format!("The server is unavailable: {reason}."),
             Self::Overloaded { .. } => "The server has too much work in progress.".to_owned(),
+            Self::Throttled { .. } => {
+                "This address sends more requests than its rate allows (access.rates).".to_owned()
+            }
             Self::Unauthenticated { reason } => {
                 format!("The request is not authenticated: {reason}.")
             }
@@ -178,6 +189,9 @@ impl Rejection {
                 ..
             }
             | Self::Overloaded {
+                retry_after_seconds,
+            }
+            | Self::Throttled {
                 retry_after_seconds,
             } => {
                 response

@@ -71,6 +71,17 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Lists its methods.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = RouteInfo> {
+        let handled = ROUTED.iter().zip(&self.handlers);
+        let handled = handled.filter(|(_, handler)| handler.is_some());
+        handled.map(|(method, _)| RouteInfo {
+            method: method.to_string(),
+            pattern: self.pattern.to_string(),
+            is_open: self.is_open,
+        })
+    }
+
     /// The value of the `Allow` header.
     pub(crate) fn allow(&self) -> HeaderValue {
         let mut names = Vec::new();
@@ -279,21 +290,7 @@ impl Router {
     /// Every route, sorted by pattern and method.
     #[must_use]
     pub fn routes(&self) -> Vec<RouteInfo> {
-        let mut routes: Vec<RouteInfo> = self
-            .endpoints
-            .iter()
-            .flat_map(|endpoint| {
-                ROUTED
-                    .iter()
-                    .zip(&endpoint.handlers)
-                    .filter(|(_, handler)| handler.is_some())
-                    .map(|(method, _)| RouteInfo {
-                        method: method.to_string(),
-                        pattern: endpoint.pattern.to_string(),
-                        is_open: endpoint.is_open,
-                    })
-            })
-            .collect();
+        let mut routes: Vec<RouteInfo> = self.endpoints.iter().flat_map(Endpoint::routes).collect();
         routes.sort_by(|a, b| (&a.pattern, &a.method).cmp(&(&b.pattern, &b.method)));
         routes
     }

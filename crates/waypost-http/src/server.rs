@@ -17,6 +17,7 @@ use crate::linger::linger;
 use crate::metrics::HttpMetrics;
 use crate::service::Service;
 use crate::settings::{InvalidSetting, ListenerConfig};
+use crate::tls::ListenerTls;
 
 /// Connections the kernel keeps ready until they are accepted.
 const BACKLOG: u32 = 1_024;
@@ -54,6 +55,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: ListenerConfig,
+    tls: Option<Arc<ListenerTls>>,
 }
 
 impl Server {
@@ -74,7 +76,15 @@ impl Server {
             listener,
             address,
             limits: limits.clone(),
+            tls: None,
         })
+    }
+
+    /// Speaks TLS on every connection.
+    #[must_use]
+    pub fn secured(mut self, tls: Option<Arc<ListenerTls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Takes a socket that listens already, in place of the address of `limits`; must be called inside a runtime.
@@ -95,6 +105,7 @@ impl Server {
             listener,
             address,
             limits: limits.clone(),
+            tls: None,
         })
     }
 
@@ -116,7 +127,7 @@ impl Server {
         tasks: &TaskTracker,
     ) {
         let drain = Duration::from_secs(self.limits.drain_seconds);
-        let serving = Serving::new(&self.limits, service);
+        let serving = Serving::new(&self.limits, service, self.tls);
         {
             let mut shutdown = pin!(shutdown);
             loop {
@@ -146,6 +157,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// What the accepting loop needs.
 struct Serving {
+    tls: Option<Arc<ListenerTls>>,
     service: Service,
     metrics: HttpMetrics,
     builder: Arc<http1::Builder>,
@@ -156,14 +168,16 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(limits: &ListenerConfig, service: Service) -> Self {
+    fn new(limits: &ListenerConfig, service: Service, tls: Option<Arc<ListenerTls>>) -> Self {
         let metrics = service.inner().metrics.clone();
         let admission = Admission::new(
             limits.connections_max,
             limits.connections_per_address_max,
+            limits.connections_per_loopback_max,
             metrics.connections.clone(),
         );
         Self {
+            tls,
             service,
             metrics,
             builder: Arc::new(builder(limits)),
@@ -191,9 +205,9 @@ impl Serving {
                 let _ = stream.set_nodelay(true);
                 let connection = serve_connection(
                     Arc::clone(&self.builder),
-                    stream,
-                    peer,
+                    (stream, peer),
                     self.service.clone(),
+                    self.tls.clone(),
                     Arc::clone(&self.shutdown),
                 );
                 let connection = self.connections.track_future(async move {
@@ -211,7 +225,8 @@ impl Serving {
 
     /// Tells a client that there are too many connections, without ever waiting for it here.
     fn refuse(&self, stream: TcpStream, tasks: &TaskTracker) {
-        if self.refusals.len() < REFUSALS_MAX {
+        // A sentence without TLS would say nothing to whoever waits for a handshake.
+        if self.tls.is_none() && self.refusals.len() < REFUSALS_MAX {
             tasks.spawn(self.refusals.track_future(linger(stream, REFUSAL)));
         }
     }

@@ -3,10 +3,10 @@
 //! The layer gives every request its id, its deadline and its metrics, and turns a panic of a
 //! handler into a response.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, HOST, HeaderValue};
@@ -14,6 +14,7 @@ use http::{Method, StatusCode, Uri, Version, request};
 
 use crate::body::{Response, empty};
 use crate::clock;
+use crate::connection::Peer;
 use crate::head::{Params, RequestHead};
 use crate::metrics::{HttpMetrics, RouteMetrics};
 use crate::progress::Progress;
@@ -21,12 +22,15 @@ use crate::rejection::{Rejection, RejectionContext, RejectionRenderer, render_pr
 use crate::reply::{Reply, log_panic};
 use crate::request::{Request, RequestBody};
 use crate::request_id::{RequestIds, X_REQUEST_ID};
-use crate::router::{Chosen, Endpoint, Handler, ROUTED, RouteError, Router};
+use crate::router::{Chosen, Endpoint, Handler, ROUTED, RouteError, RouteInfo, Router};
 use crate::settings::ListenerConfig;
 
 /// The position of a route in the table; the last one stands for "no route".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteIndex(usize);
+
+/// Says whether a request of an address is let in now; the error is how long to wait.
+pub type Gate = Arc<dyn Fn(IpAddr) -> Result<(), Duration> + Send + Sync>;
 
 /// A router ready to answer requests under the bounds of a listener.
 #[derive(Clone)]
@@ -40,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: HttpMetrics,
     pub(crate) limits: ListenerConfig,
     ids: RequestIds,
+    gate: OnceLock<Gate>,
 }
 
 struct Compiled {
@@ -74,7 +79,24 @@ impl Service {
             metrics: metrics.clone(),
             limits: limits.clone(),
             ids: RequestIds::new(),
+            gate: OnceLock::new(),
         })))
+    }
+
+    /// Every route, sorted by pattern and method.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteInfo> {
+        let endpoints = self.0.endpoints.iter();
+        let mut routes: Vec<RouteInfo> = endpoints.flat_map(|it| it.endpoint.routes()).collect();
+        routes.sort_by(|a, b| (&a.pattern, &a.method).cmp(&(&b.pattern, &b.method)));
+        routes
+    }
+
+    /// Asks `gate` about every request but those of open routes; who is not let in is answered 429. The first gate stays.
+    #[must_use]
+    pub fn guarded_by(self, gate: Gate) -> Self {
+        self.0.gate.get_or_init(|| gate);
+        self
     }
 
     /// Answers a request of the same process, without a socket, under the same layer.
@@ -82,7 +104,10 @@ impl Service {
     /// A missing `Host` header is not refused here.
     pub async fn answer(&self, request: http::Request<Bytes>) -> Response {
         let (parts, body) = request.into_parts();
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let peer = Peer {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            certificate: None,
+        };
         self.call(parts, RequestBody::given(body), peer, None).await
     }
 
@@ -95,7 +120,7 @@ impl Service {
         &self,
         parts: request::Parts,
         body: RequestBody,
-        peer: SocketAddr,
+        peer: Peer,
         progress: Option<&Arc<Progress>>,
     ) -> Reply {
         let inner = &self.0;
@@ -106,6 +131,10 @@ impl Service {
         }
         let request_id = inner.ids.for_request(&parts.headers);
         let (route, found) = inner.find(&parts, progress.is_some());
+        let found = match inner.let_in(route, peer.address.ip()) {
+            Ok(()) => found,
+            Err(rejection) => Err(rejection.into()),
+        };
         let done = |parts| Done::new(route, parts, started, must_close);
         let (handler, params) = match found {
             Ok(found) => found,
@@ -291,6 +320,18 @@ impl Inner {
             .into()),
         };
         (route, found)
+    }
+
+    fn let_in(&self, route: RouteIndex, peer: IpAddr) -> Result<(), Rejection> {
+        let Some(gate) = self.gate.get() else {
+            return Ok(());
+        };
+        if self.compiled(route).is_some_and(|it| it.endpoint.is_open) {
+            return Ok(());
+        }
+        gate(peer).map_err(|wait| Rejection::Throttled {
+            retry_after_seconds: wait.as_secs() + 1,
+        })
     }
 
     fn check_head(&self, parts: &request::Parts, needs_host: bool) -> Result<(), Rejection> {

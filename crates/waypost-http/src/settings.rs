@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::tls::TlsConfig;
+
 /// One HTTP listener: where it listens and its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -12,8 +14,10 @@ pub struct ListenerConfig {
     pub listen: SocketAddr,
     /// Connections open at the same time; more are answered 503 and closed.
     pub connections_max: usize,
-    /// Connections from one address at the same time; loopback addresses are exempt.
+    /// Connections from one address at the same time; more are answered 503 and closed.
     pub connections_per_address_max: usize,
+    /// The same for addresses of loopback.
+    pub connections_per_loopback_max: usize,
     /// Bytes of request line and headers together; more are answered 431.
     pub header_bytes_max: usize,
     /// Header lines in a request; more are answered 431.
@@ -31,6 +35,8 @@ pub struct ListenerConfig {
     pub idle_timeout_seconds: u64,
     /// Seconds that requests in flight get to finish at shutdown; then they are cut.
     pub drain_seconds: u64,
+    /// TLS; without it the listener speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
 }
 
 impl Default for ListenerConfig {
@@ -39,6 +45,7 @@ impl Default for ListenerConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3004)),
             connections_max: 10_000,
             connections_per_address_max: 1_000,
+            connections_per_loopback_max: 10_000,
             header_bytes_max: 16 * 1024,
             headers_max: 64,
             header_timeout_seconds: 10,
@@ -47,6 +54,7 @@ impl Default for ListenerConfig {
             request_timeout_seconds: 60,
             idle_timeout_seconds: 75,
             drain_seconds: 15,
+            tls: None,
         }
     }
 }
@@ -79,6 +87,10 @@ impl ListenerConfig {
         connections.check(
             "connections_per_address_max",
             self.connections_per_address_max,
+        )?;
+        connections.check(
+            "connections_per_loopback_max",
+            self.connections_per_loopback_max,
         )?;
         header_bytes.check("header_bytes_max", self.header_bytes_max)?;
         headers.check("headers_max", self.headers_max)?;

@@ -4,6 +4,7 @@ mod bodies;
 mod bounds;
 mod draining;
 mod layer;
+mod mutated;
 mod ops;
 mod routing;
 mod smuggling;

@@ -18,6 +18,28 @@ pub struct SqliteConfig {
     pub journal_bytes_max: u64,
     /// Most days that a line of the journal is kept.
     pub journal_age_days: u32,
+    /// Below so many free bytes on the disk of the data directory a warning is given; 0 gives none. On a server 5 % of the
+    /// disk is a good value.
+    pub disk_warn_bytes: u64,
+    /// Below so many free bytes changes are refused until there is room again, so that the disk never fills up while
+    /// something is written; 0 lets it fill. On a server with a heavy load 268435456 leaves time to react.
+    pub disk_read_only_bytes: u64,
+    /// Hours between two snapshots that are written by themselves, the first one soon after the start; 0 writes none. On a
+    /// server 6 is a good value.
+    pub snapshot_interval_hours: u32,
+    /// Where they are written, best on another disk; empty is the folder `snapshots` of the data directory.
+    pub snapshot_directory: PathBuf,
+    /// How many of them are kept; the oldest go first.
+    pub snapshots_kept: u32,
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The setting's name within the section.
+    pub field: &'static str,
+    /// The rule it breaks, as the end of a sentence.
+    pub rule: String,
 }
 
 impl Default for SqliteConfig {
@@ -28,6 +50,43 @@ impl Default for SqliteConfig {
             strict_load: false,
             journal_bytes_max: 256 * 1_024 * 1_024,
             journal_age_days: 30,
+            disk_warn_bytes: 512 * 1_024 * 1_024,
+            disk_read_only_bytes: 64 * 1_024 * 1_024,
+            snapshot_interval_hours: 0,
+            snapshot_directory: PathBuf::new(),
+            snapshots_kept: 7,
+        }
+    }
+}
+
+impl SqliteConfig {
+    /// Checks the rules between settings.
+    ///
+    /// # Errors
+    /// The first setting that breaks one.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (warn, read_only) = (self.disk_warn_bytes, self.disk_read_only_bytes);
+        if warn > 0 && warn < read_only {
+            return Err(ConfigError {
+                field: "disk_warn_bytes",
+                rule: format!("must be 0, or at least disk_read_only_bytes, which is {read_only}"),
+            });
+        }
+        if self.snapshots_kept == 0 {
+            return Err(ConfigError {
+                field: "snapshots_kept",
+                rule: "must be at least 1; snapshot_interval_hours = 0 writes none".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns where snapshots are written by themselves.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        if self.snapshot_directory.as_os_str().is_empty() {
+            self.data_dir.join("snapshots")
+        } else {
+            self.snapshot_directory.clone()
         }
     }
 }

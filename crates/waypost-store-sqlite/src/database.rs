@@ -4,8 +4,10 @@ use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use waypost_core::StoreError;
 
 use crate::config::Synchronous;
+use crate::directory::unusable;
 use crate::refusal::Failure;
 
 /// What a file turned out to be.
@@ -40,6 +42,17 @@ pub(crate) fn inspect(connection: &Connection, application: i32) -> Result<Conte
         (0, 0) => Content::Empty,
         (mark, _) => Content::Foreign(mark),
     })
+}
+
+/// Writes a copy of the whole file, log included, to a new one and has it on the disk when it returns.
+pub(crate) fn copy_into(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let target = path
+        .to_str()
+        .ok_or_else(|| StoreError(format!("{} is not UTF-8", path.display())))?;
+    let copied = connection.execute("VACUUM INTO ?1", [target]);
+    copied.map_err(|error| StoreError(format!("{} cannot be written: {error}", path.display())))?;
+    let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| unusable(path, &error))
 }
 
 /// Sets how the file is written.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use waypost_core::StoreError;
 
-const LOCK_FILE: &str = "waypost.lock";
+pub(crate) const LOCK_FILE: &str = "waypost.lock";
 
 /// The data directory, locked for this process until it is dropped.
 #[derive(Debug)]
@@ -21,6 +21,11 @@ pub(crate) struct Directory {
 impl Directory {
     /// Makes the directory if it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_or(path, "set data_dir to another directory")
+    }
+
+    /// The same with another way out when somebody else holds it.
+    pub(crate) fn open_or(path: &Path, way_out: &str) -> Result<Self, StoreError> {
         create(path).map_err(|error| unusable(path, &error))?;
         let lock = OpenOptions::new()
             .read(true)
@@ -30,7 +35,7 @@ impl Directory {
             .mode(0o600)
             .open(path.join(LOCK_FILE))
             .map_err(|error| unusable(path, &error))?;
-        let lock = take(path, lock)?;
+        let lock = take(path, lock, way_out)?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
@@ -50,7 +55,7 @@ impl Directory {
     }
 }
 
-fn take(path: &Path, mut lock: File) -> Result<File, StoreError> {
+fn take(path: &Path, mut lock: File, way_out: &str) -> Result<File, StoreError> {
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
         // The number only makes the message better; the lock itself decides.
@@ -60,7 +65,7 @@ fn take(path: &Path, mut lock: File) -> Result<File, StoreError> {
             _ => "another process".to_owned(),
         };
         return Err(StoreError(format!(
-            "{} is in use by {holder}; stop it, or set data_dir to another directory",
+            "{} is in use by {holder}; stop it, or {way_out}",
             path.display()
         )));
     }
@@ -85,8 +90,8 @@ pub(crate) fn create_private(file: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the directory and syncs each parent that got a new entry.
-fn create(path: &Path) -> io::Result<()> {
+/// Makes the directory, for this user only, and syncs each parent that got a new entry.
+pub(crate) fn create(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path
         .ancestors()
         .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
@@ -101,7 +106,7 @@ fn create(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

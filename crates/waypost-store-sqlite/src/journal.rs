@@ -44,7 +44,7 @@ struct Counts {
 enum Message {
     Lines(Vec<JournalEntry>),
     Read(
-        JournalFilter,
+        Box<JournalFilter>,
         usize,
         oneshot::Sender<Result<JournalPage, JournalError>>,
     ),
@@ -120,7 +120,7 @@ impl Journal for SqliteJournal {
     ) -> BoxFuture<'_, Result<JournalPage, JournalError>> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            self.send(Message::Read(filter, limit.min(PAGE_MAX), reply))
+            self.send(Message::Read(Box::new(filter), limit.min(PAGE_MAX), reply))
                 .map_err(|why| JournalError(why.to_owned()))?;
             tokio::select! {
                 biased;

@@ -12,16 +12,31 @@ mod directory;
 mod index;
 mod journal;
 mod meta;
+mod metrics;
 mod opening;
 mod refusal;
+mod resting;
+mod restoring;
+mod saving;
 mod scan;
+mod scheduled;
+mod space;
 mod state;
 mod store;
+mod unwritten;
+mod upgrade;
 mod wal;
+mod watching;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{SqliteConfig, Synchronous};
+pub use config::{ConfigError, SqliteConfig, Synchronous};
 pub use journal::SqliteJournal;
+pub use metrics::StoreMetrics;
+pub use resting::read_at_rest;
+pub use restoring::{Restored, restore};
+pub use saving::{SnapshotFile, open_snapshot, save_snapshot};
+pub use scheduled::ScheduledSnapshots;
 pub use store::SqliteStore;
+pub use watching::DiskWatch;

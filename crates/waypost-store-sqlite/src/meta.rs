@@ -1,12 +1,13 @@
 //! The `meta` table: the few numbers that say which history this is and how far it went.
 
 use rusqlite::{Connection, OptionalExtension};
+use waypost_core::Timestamp;
 
 use crate::checksum;
 use crate::refusal::Failure;
 
-/// The schema that this version writes.
-pub(crate) const SCHEMA: i64 = 1;
+/// The schema that this version writes: 2 has the table `upgrade`, which tells an older version who wrote the file.
+pub(crate) const SCHEMA: i64 = 2;
 /// `WAYP`: marks the registry's file.
 pub(crate) const APPLICATION: i32 = 0x5741_5950;
 
@@ -28,6 +29,8 @@ CREATE TABLE quarantine (
     at INTEGER NOT NULL
 );
 ";
+/// Which version brought the file to which schema, and when.
+pub(crate) const UPGRADES: &str = "CREATE TABLE upgrade (schema INTEGER PRIMARY KEY, waypost TEXT NOT NULL, at INTEGER NOT NULL);";
 
 /// The numbers of a history. All but `clean` only rise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +45,11 @@ pub(crate) struct Meta {
 }
 
 /// Makes the tables of an empty file, in one step with its mark.
-pub(crate) fn create(connection: &Connection, meta: &Meta) -> Result<(), Failure> {
+pub(crate) fn create(connection: &Connection, meta: &Meta, at: Timestamp) -> Result<(), Failure> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(UPGRADES)?;
+    note_upgrade(&transaction, at)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     write(&transaction, "schema", unsigned(SCHEMA))?;
     write(&transaction, "epoch", meta.epoch)?;
@@ -66,9 +71,13 @@ pub(crate) fn schema(connection: &Connection) -> Result<i64, Failure> {
     found.ok_or_else(|| Failure::Damaged("the table meta has no schema".to_owned()))
 }
 
-/// Brings an older schema up to this one's. There is none older than 1, so a number below it is damage.
-pub(crate) fn migrate(_connection: &Connection, from: i64) -> Result<(), Failure> {
-    Err(Failure::Damaged(format!("there never was a schema {from}")))
+/// Notes that this version brought the file to its schema.
+pub(crate) fn note_upgrade(connection: &Connection, at: Timestamp) -> Result<(), Failure> {
+    connection.execute(
+        "INSERT OR REPLACE INTO upgrade (schema, waypost, at) VALUES (?1, ?2, ?3)",
+        (SCHEMA, env!("CARGO_PKG_VERSION"), signed(at.0)?),
+    )?;
+    Ok(())
 }
 
 pub(crate) fn read(connection: &Connection) -> Result<Meta, Failure> {

@@ -1,6 +1,5 @@
 //! Opening the file: whose it is, what it holds, where its history goes on; and closing it.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
@@ -14,7 +13,8 @@ use crate::meta::{self, Meta};
 use crate::refusal::Failure;
 use crate::scan::{self, Scan};
 use crate::state::{State, reserve};
-use crate::wal;
+use crate::unwritten::Unwritten;
+use crate::{upgrade, wal};
 
 /// Epochs are kept in SQLite's signed integers.
 const EPOCH_BITS: u64 = (1 << 63) - 1;
@@ -31,10 +31,7 @@ pub(crate) fn open(
     let torn = wal::find_damage(&connection, file)?;
     match content {
         Content::Foreign(mark) => {
-            return Ok(Err(StoreError(format!(
-                "{} is an SQLite file of another program (application id {mark}); move it away, or set data_dir to another directory",
-                file.display()
-            ))));
+            return Ok(Err(of_another_program(file, mark)));
         }
         Content::Empty => {
             if let Some(torn) = torn {
@@ -42,33 +39,41 @@ pub(crate) fn open(
                 return Err(Failure::Damaged(torn));
             }
             database::prepare(&connection, config.synchronous)?;
-            meta::create(&connection, &new_history(clock))?;
+            meta::create(&connection, &new_history(clock, 0), clock.wall())?;
             // From here on the file itself says whose it is, whatever happens to the log.
             wal::checkpoint_whole(&connection)?;
         }
         Content::Ours => {
             let schema = meta::schema(&connection)?;
             if schema > meta::SCHEMA {
-                return Ok(Err(StoreError(format!(
-                    "{} was written by a newer Waypost: schema {schema}, this one knows {}; start that version again, or restore a backup of this one's",
-                    file.display(),
-                    meta::SCHEMA
-                ))));
-            }
-            if schema < meta::SCHEMA {
-                meta::migrate(&connection, schema)?;
+                return Ok(Err(upgrade::refuse(&connection, file, schema)));
             }
             database::prepare(&connection, config.synchronous)?;
+            // Before anything is written over it.
+            wal::keep_damaged(file, torn.as_slice())?;
+            if schema < meta::SCHEMA
+                && let Err(refused) = upgrade::upgrade(&connection, file, schema, clock.wall())?
+            {
+                return Ok(Err(refused));
+            }
         }
     }
     read(config, file, clock, connection, torn)
 }
 
-fn new_history(clock: &dyn Clock) -> Meta {
+pub(crate) fn of_another_program(file: &Path, mark: i32) -> StoreError {
+    StoreError(format!(
+        "{} is an SQLite file of another program (application id {mark}); move it away, or set data_dir to another directory",
+        file.display()
+    ))
+}
+
+/// Makes the numbers of a history of its own that goes on after a revision.
+pub(crate) fn new_history(clock: &dyn Clock, revision: u64) -> Meta {
     Meta {
         epoch: RandomState::new().hash_one(clock.wall()) & EPOCH_BITS,
-        revision: 0,
-        reserved: reserve(0),
+        revision,
+        reserved: reserve(revision),
         objects: 0,
         clean: true,
     }
@@ -104,7 +109,6 @@ fn read(
     for finding in &new {
         tracing::error!(file = %file.display(), %finding, "damage was set aside");
     }
-    wal::keep_damaged(file, &new)?;
     if !meta.clean {
         // Revisions up to the reserved end may have been shown without being written: they never come again.
         meta.revision = meta.reserved;
@@ -119,7 +123,7 @@ fn read(
         last_row: 0,
         read: None,
         quarantined: known.into_iter().chain(new).collect(),
-        unwritten: BTreeMap::new(),
+        unwritten: Unwritten::default(),
     };
     let found = take_over(&mut state, found, clock)?;
     let quarantined = state.quarantined.clone();

@@ -1,17 +1,17 @@
 //! What the store knows between two commits, and how a group of batches is written.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use waypost_core::{
-    Batch, Change, CommitError, Encoded, Loaded, Object, ObjectKey, Precondition, Revision, encode,
+    Batch, Change, CommitError, Encoded, Loaded, ObjectKey, Precondition, Revision, encode,
 };
 
 use crate::checksum;
 use crate::index::{Index, NUMBER_MAX, Place};
 use crate::meta::{self, Meta};
 use crate::refusal::Failure;
+use crate::unwritten::Unwritten;
 
 /// At least so many revisions are always reserved beyond the last one, for what is said while nothing can be written.
 pub(crate) const RESERVED_MIN: u64 = 65_536;
@@ -32,7 +32,7 @@ pub(crate) struct State {
     /// What was found damaged.
     pub(crate) quarantined: Vec<String>,
     /// What was accepted while nothing can be written, over what the file says.
-    pub(crate) unwritten: BTreeMap<ObjectKey, (Option<Object>, Revision)>,
+    pub(crate) unwritten: Unwritten,
 }
 
 /// A change as a row.
@@ -42,7 +42,7 @@ enum Row {
 }
 
 /// Where objects were before a group, so that the index can go back.
-type Undo = Vec<(&'static str, String, Option<Place>)>;
+pub(crate) type Undo = Vec<(&'static str, String, Option<Place>)>;
 
 impl State {
     /// Writes a group in one transaction. After an error nothing of it is in the index, and it is not known what of it
@@ -116,7 +116,7 @@ impl State {
         batch.changes.iter().map(row).collect()
     }
 
-    fn check(&self, batch: &Batch) -> Result<(), CommitError> {
+    pub(crate) fn check(&self, batch: &Batch) -> Result<(), CommitError> {
         let place = |key: &ObjectKey| self.index.get(key.kind(), &key.path());
         for precondition in &batch.preconditions {
             let broken = match precondition {
@@ -145,49 +145,76 @@ impl State {
     }
 
     fn write_row(&mut self, row: Row, undo: &mut Undo) -> Result<(), Failure> {
-        let (kind, path, place) = match row {
+        match row {
             Row::Put(kind, path, encoded) => {
-                let place = self.put(kind, &path, &encoded)?;
-                (kind, path, Some(place))
+                self.put_row(kind, path, &encoded, self.meta.revision, undo)
             }
             Row::Remove(kind, path) => {
                 if let Some(place) = self.index.get(kind, &path) {
-                    let mut remove = self
-                        .connection
-                        .prepare_cached("DELETE FROM object WHERE id = ?1")?;
-                    let count = remove.execute([meta::signed(place.row())?])?;
-                    one(count, kind, &path, place)?;
+                    self.remove_row(kind, &path, place.row())?;
                 }
-                (kind, path, None)
+                let before = self.index.set(kind, &path, None);
+                undo.push((kind, path, before));
+                Ok(())
             }
-        };
-        let before = self.index.set(kind, &path, place);
-        undo.push((kind, path, before));
-        Ok(())
+        }
     }
 
-    fn put(&mut self, kind: &'static str, path: &str, encoded: &Encoded) -> Result<Place, Failure> {
-        let known = self.index.get(kind, path);
-        let id = known.map_or(self.last_row + 1, Place::row);
-        let place = Place::new(id, self.meta.revision);
-        let (id, revision) = (meta::signed(id)?, meta::signed(self.meta.revision)?);
+    /// Removes a row; 0 is none.
+    pub(crate) fn remove_row(&self, kind: &str, path: &str, row: u64) -> Result<(), Failure> {
+        if row == 0 {
+            return Ok(());
+        }
+        let mut remove = self
+            .connection
+            .prepare_cached("DELETE FROM object WHERE id = ?1")?;
+        let count = remove.execute([meta::signed(row)?])?;
+        one(count, kind, path, row)
+    }
+
+    /// Writes an object in its row, or in a new one.
+    pub(crate) fn put_row(
+        &mut self,
+        kind: &'static str,
+        path: String,
+        encoded: &Encoded,
+        revision: u64,
+        undo: &mut Undo,
+    ) -> Result<(), Failure> {
+        // Row 0 is none: it was said while nothing could be written.
+        let known = self.index.get(kind, &path).map_or(0, Place::row);
+        let is_new = known == 0;
+        let row = if is_new { self.last_row + 1 } else { known };
+        let (id, rev) = (meta::signed(row)?, meta::signed(revision)?);
         let (format, body) = (i64::from(encoded.format), encoded.bytes.as_slice());
-        let crc = checksum::of_row(id, kind.as_bytes(), path.as_bytes(), revision, format, body);
-        if known.is_some() {
-            let mut update = self.connection.prepare_cached(
-                "UPDATE object SET rev = ?2, format = ?3, body = ?4, crc = ?5 WHERE id = ?1",
-            )?;
-            let count = update.execute((id, revision, format, body, crc))?;
-            one(count, kind, path, place)?;
-        } else {
+        let crc = checksum::of_row(id, kind.as_bytes(), path.as_bytes(), rev, format, body);
+        if is_new {
             let mut insert = self.connection.prepare_cached(
                 "INSERT INTO object (id, kind, key, rev, format, body, crc)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
-            insert.execute((id, kind, path, revision, format, body, crc))?;
+            insert.execute((id, kind, &path, rev, format, body, crc))?;
             self.last_row += 1;
+        } else {
+            let mut update = self.connection.prepare_cached(
+                "UPDATE object SET rev = ?2, format = ?3, body = ?4, crc = ?5 WHERE id = ?1",
+            )?;
+            let count = update.execute((id, rev, format, body, crc))?;
+            one(count, kind, &path, row)?;
         }
-        Ok(place)
+        let before = self.index.set(kind, &path, Some(Place::new(row, revision)));
+        undo.push((kind, path, before));
+        Ok(())
+    }
+
+    /// Writes where the history stands, whatever was written before.
+    pub(crate) fn write_all_meta(&mut self) -> Result<(), Failure> {
+        let reserved = reserve(self.meta.revision);
+        meta::write(&self.connection, "revision", self.meta.revision)?;
+        meta::write(&self.connection, "objects", self.meta.objects)?;
+        meta::write(&self.connection, "reserved", reserved)?;
+        self.meta.reserved = reserved;
+        Ok(())
     }
 
     fn write_meta(&mut self, before: &Meta) -> Result<(), Failure> {
@@ -206,54 +233,9 @@ impl State {
         Ok(())
     }
 
-    fn execute(&self, statement: &str) -> Result<(), Failure> {
+    pub(crate) fn execute(&self, statement: &str) -> Result<(), Failure> {
         self.connection.prepare_cached(statement)?.execute([])?;
         Ok(())
-    }
-
-    /// Takes what may be said without being written: verdicts, as long as reserved revisions are left.
-    pub(crate) fn accept(&mut self, batches: Vec<Batch>, why: &str) -> Written {
-        let mut committed = Vec::new();
-        let results = batches
-            .into_iter()
-            .map(|batch| {
-                let revision = self.accept_one(&batch, why)?;
-                committed.push((revision, Arc::new(batch)));
-                Ok(revision)
-            })
-            .collect();
-        (results, committed)
-    }
-
-    fn accept_one(&mut self, batch: &Batch, why: &str) -> Verdict {
-        if !batch.is_verdict_only() || self.meta.revision >= self.meta.reserved {
-            return Err(CommitError::Unavailable(why.to_owned()));
-        }
-        self.check(batch)?;
-        self.meta.revision += 1;
-        let revision = Revision(self.meta.revision);
-        for change in &batch.changes {
-            let key = change.key();
-            let object = match change {
-                Change::Put(object) => Some(object.clone()),
-                Change::Remove(_) => None,
-            };
-            // Row 0 is no row: nothing is written any more, so nobody looks for it.
-            let place = object.as_ref().map(|_| Place::new(0, revision.0));
-            self.index.set(key.kind(), &key.path(), place);
-            self.unwritten.insert(key, (object, revision));
-        }
-        Ok(revision)
-    }
-
-    /// Lays what was accepted without being written over what the file says.
-    pub(crate) fn overlay(&self, objects: &mut Vec<(Object, Revision)>) {
-        if self.unwritten.is_empty() {
-            return;
-        }
-        objects.retain(|(object, _)| !self.unwritten.contains_key(&object.key()));
-        let said = self.unwritten.values();
-        objects.extend(said.filter_map(|(object, at)| Some((object.clone()?, *at))));
     }
 }
 
@@ -263,12 +245,11 @@ pub(crate) fn reserve(revision: u64) -> u64 {
 }
 
 /// A row that is not where the index says was lost by the file, silently.
-fn one(count: usize, kind: &str, path: &str, place: Place) -> Result<(), Failure> {
+fn one(count: usize, kind: &str, path: &str, row: u64) -> Result<(), Failure> {
     if count == 1 {
         return Ok(());
     }
     Err(Failure::Damaged(format!(
-        "row {} of {kind} {path} is gone from the file",
-        place.row()
+        "row {row} of {kind} {path} is gone from the file"
     )))
 }

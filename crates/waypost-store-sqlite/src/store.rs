@@ -10,14 +10,14 @@ use waypost_core::{
 };
 
 use crate::config::SqliteConfig;
-use crate::directory::{Directory, unusable};
-use crate::opening;
+use crate::directory::Directory;
 use crate::refusal::Failure;
 use crate::scan::{self, Scan};
+use crate::space::Space;
 use crate::state::{State, Verdict};
-use crate::wal;
+use crate::{database, opening, restoring, wal};
 
-const FILE: &str = "registry.sqlite";
+pub(crate) const FILE: &str = "registry.sqlite";
 /// Batches kept in memory for change streams.
 const BATCHES_KEPT: usize = 8_192;
 
@@ -32,6 +32,7 @@ pub struct SqliteStore {
     log: CommitLog,
     /// Why nothing is written any more; set once and for good.
     refusal: OnceLock<String>,
+    space: Space,
     /// Locked until the store is dropped.
     _directory: Directory,
 }
@@ -51,14 +52,25 @@ impl SqliteStore {
     /// When another process uses the directory, it cannot be written, or the file is another program's, of a newer
     /// Waypost or damaged beyond its single rows (with `strict_load`: damaged at all).
     pub fn open(config: &SqliteConfig, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        Self::open_in(config, clock, Space::new(config))
+    }
+
+    pub(crate) fn open_in(
+        config: &SqliteConfig,
+        clock: Arc<dyn Clock>,
+        space: Space,
+    ) -> Result<Self, StoreError> {
         let directory = Directory::open(&config.data_dir)?;
+        restoring::refuse_unfinished(&config.data_dir)?;
         let file = directory.create_file(FILE)?;
         let state = match opening::open(config, &file, clock.as_ref()) {
             Ok(state) => state?,
             Err(failure) => return Err(failure.at_open(&file)),
         };
         directory.sync()?;
+        space.look();
         Ok(Self {
+            space,
             log: CommitLog::new(Revision(state.meta.revision), BATCHES_KEPT),
             state: Mutex::new(Some(state)),
             refusal: OnceLock::new(),
@@ -79,15 +91,7 @@ impl SqliteStore {
         if path.exists() {
             return Err(StoreError(format!("{} exists already", path.display())));
         }
-        let target = path
-            .to_str()
-            .ok_or_else(|| StoreError(format!("{} is not UTF-8", path.display())))?;
-        let copied = state.connection.execute("VACUUM INTO ?1", [target]);
-        copied.map_err(|error| {
-            StoreError(format!("{} cannot be written: {error}", path.display()))
-        })?;
-        let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
-        synced.map_err(|error| unusable(path, &error))
+        database::copy_into(&state.connection, path)
     }
 
     /// Brings the log into the file and marks it as closed in order. Later commits are refused. Does nothing when
@@ -96,14 +100,33 @@ impl SqliteStore {
     /// # Errors
     /// When the disk fails; what was acknowledged stays in the log, and the next start finds it.
     pub fn close(&self) -> Result<(), StoreError> {
-        let Some(state) = self.lock().take() else {
+        let Some(mut state) = self.lock().take() else {
             return Ok(());
         };
         if self.refusal.set("the store is closed".to_owned()).is_err() {
             // Nothing is written or synced after a failure, not even here.
             return Ok(());
         }
-        opening::shut(&state).map_err(|failure| StoreError(failure.at_write(&self.file)))
+        let shut = state.write_unwritten().and_then(|()| opening::shut(&state));
+        shut.map_err(|failure| StoreError(failure.at_write(&self.file)))
+    }
+
+    /// Looks how much of the disk is left, and goes on writing when there is room again. Returns the free bytes.
+    pub(crate) fn look_at_disk(&self) -> Option<u64> {
+        if self.space.look().is_none() && self.refusal.get().is_none() {
+            let mut guard = self.lock();
+            if let Some(state) = guard.as_mut()
+                && let Err(failure) = state.write_unwritten()
+            {
+                self.refuse(&failure);
+            }
+        }
+        self.space.free_bytes()
+    }
+
+    /// Says in a sentence that the disk of the data directory is filling up, if it is.
+    pub fn disk_warning(&self) -> Option<String> {
+        self.space.warning()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<State>> {
@@ -116,15 +139,22 @@ impl SqliteStore {
             let answer = || Err(CommitError::Unavailable("the store is closed".to_owned()));
             return batches.iter().map(|_| answer()).collect();
         };
-        let (results, committed) = match self.refusal.get() {
-            Some(why) => state.accept(batches, why),
-            None => match state.write(batches) {
-                Ok(written) => {
-                    self.checkpoint(state);
-                    written
+        let refused = self.refusal.get().cloned().or_else(|| self.space.look());
+        let (results, committed) = match refused {
+            Some(why) => state.accept(batches, &why),
+            None => {
+                let written = match state.write_unwritten() {
+                    Ok(()) => state.write(batches),
+                    Err(failure) => Err((failure, batches)),
+                };
+                match written {
+                    Ok(written) => {
+                        self.checkpoint(state);
+                        written
+                    }
+                    Err((failure, batches)) => self.fail(state, &failure, batches),
                 }
-                Err((failure, batches)) => self.fail(state, &failure, batches),
-            },
+            }
         };
         // Appended under the lock, so that the log's revisions rise.
         self.log.append(committed);
@@ -175,13 +205,14 @@ impl SqliteStore {
             .map_err(|failure| failure.at_open(&self.file))?;
         let mut quarantined = state.quarantined.clone();
         quarantined.extend(found.findings(state.meta.objects));
-        let Scan { mut objects, .. } = if self.refusal.get().is_none() {
+        let is_as_written = self.refusal.get().is_none() && state.unwritten.is_empty();
+        let Scan { mut objects, .. } = if is_as_written {
             opening::take_over(state, found, self.clock.as_ref())
                 .map_err(|failure| failure.at_open(&self.file))?
         } else {
             found
         };
-        state.overlay(&mut objects);
+        state.unwritten.overlay(&mut objects);
         Ok(opening::loaded(&state.meta, objects, quarantined))
     }
 
@@ -213,7 +244,7 @@ impl Store for SqliteStore {
     }
 
     fn read_only(&self) -> Option<String> {
-        self.refusal.get().cloned()
+        self.refusal.get().cloned().or_else(|| self.space.refusal())
     }
 }
 

@@ -5,9 +5,15 @@ mod conformance;
 mod damage;
 mod disk;
 mod journal;
+mod mutated;
 mod opening;
 mod restart;
+mod restoring;
+mod scheduled;
 mod size;
+mod snapshots;
+mod space;
+mod upgrade;
 mod wal;
 
 use std::path::{Path, PathBuf};

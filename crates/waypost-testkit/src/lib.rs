@@ -1,5 +1,5 @@
 //! What the tests of several crates need: one conformance suite for every storage engine, a registry in the process
-//! whose time a test moves, and a store that fails on demand. A development dependency only.
+//! whose time a test moves, a store that fails on demand, and mutated inputs. A development dependency only.
 
 #![expect(
     clippy::expect_used,
@@ -10,6 +10,7 @@ pub mod conformance;
 mod faulty;
 mod harness;
 mod model;
+mod mutate;
 
 #[cfg(test)]
 mod tests;
@@ -20,3 +21,4 @@ pub use model::{
     access, batch, check, document, instance_key, mode, namespace, put, register, registration,
     remove, service, service_key, spec, verdict,
 };
+pub use mutate::{Mutator, Tried, mutations, slow_mutations};

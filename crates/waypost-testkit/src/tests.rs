@@ -2,6 +2,7 @@
 
 mod faulty;
 mod harness;
+mod mutate;
 
 use waypost_core::{BoxFuture, Epoch, MemoryStore, Store};
 

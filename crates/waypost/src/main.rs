@@ -11,6 +11,7 @@ mod pulse;
 mod reload;
 mod schema;
 mod serve;
+mod snapshot;
 mod supervision;
 mod wire;
 
@@ -39,6 +40,9 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Save everything to a file, look into such a file, restore from one
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
     /// Print the JSON Schema of what a command prints
     Schema(schema::SchemaArguments),
     #[command(flatten)]
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
     let exit = match command {
         Command::Serve(settings) => serve::serve(settings),
         Command::Config(ConfigCommand::Show(settings)) => serve::show(&settings, global.output),
+        Command::Snapshot(command) => snapshot::run(command, &global),
         Command::Schema(arguments) => schema::print(&arguments, global.output),
         Command::Client(command) => run_client(command, &global),
         Command::Run(arguments) => return ExitCode::from(run_command(*arguments, &global)),

@@ -13,6 +13,7 @@ const SHAPES: &str = include_str!("schema/shapes.json");
 
 /// Each command with the shape of its `-o json`, and that of a line of `-o jsonl`.
 const COMMANDS: &[(&str, &str, &str)] = &[
+    ("audit", "AuditPage", "AuditLine"),
     ("completions", "Completions", "Completions"),
     ("config show", "Settings", "Settings"),
     ("deregister", "Removal", "Removal"),
@@ -24,6 +25,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("get SERVICE", "Service", "Service"),
     ("get SERVICE/ID", "Instance", "Instance"),
     ("heartbeat", "HeartbeatAnswer", "HeartbeatAnswer"),
+    ("history", "HistoryPage", "HistoryLine"),
     ("ls", "ServicePage", "Service"),
     ("ls SERVICE", "InstancePage", "Instance"),
     ("maintenance", "ModeReport", "ModeReport"),
@@ -44,7 +46,12 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("service ls", "ServicePage", "Service"),
     ("service rm", "Removed", "Removed"),
     ("service set", "Service", "Service"),
+    ("snapshot inspect", "SnapshotContents", "SnapshotContents"),
+    ("snapshot restore", "RestoredSnapshot", "RestoredSnapshot"),
+    ("snapshot save", "Snapshot", "Snapshot"),
+    ("snapshot verify", "Snapshot", "Snapshot"),
     ("token create", "Token", "Token"),
+    ("token rotate", "Token", "Token"),
     ("token ls", "TokenList", "Token"),
     ("top", "Top", "TopService"),
     ("version", "Version", "Version"),

@@ -143,8 +143,9 @@ fn log_filter(log: LogFilter) -> Reload {
 /// Prints what is served and a first command to try.
 fn greet(loaded: &Loaded<Config>, waypost: &Waypost) {
     let address = waypost.local_addr();
-    let url = format!("http://{address}");
     let config = &loaded.value;
+    let scheme = config.http.tls.as_ref().map_or("http", |_| "https");
+    let url = format!("{scheme}://{address}");
     let kept = match config.core.store {
         StoreKind::Sqlite => format!(
             "{} (SQLite, durable)",
@@ -165,7 +166,7 @@ fn greet(loaded: &Loaded<Config>, waypost: &Waypost) {
         }
     };
     let mut out = std::io::stdout().lock();
-    let server = if address.port() == 3_004 {
+    let server = if address.port() == 3_004 && scheme == "http" {
         String::new()
     } else {
         format!("--server {url} ")

@@ -7,21 +7,21 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use waypost_access::{Authenticator, ServerKey};
+use waypost_access::{Authenticator, Caller, ServerKey};
 use waypost_api_cloudmap::{CloudMapContext, CloudMapMetrics, Delayed};
 use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
-    Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, NamespaceName, Opened, Parts,
-    Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds,
+    Author, Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy,
+    Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds, text,
 };
 use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::{Checker, Probes, Tls};
 use waypost_http::{
-    BindError, Condition, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server, Service,
-    ops_routes,
+    BindError, Condition, Gate, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server,
+    Service, ops_routes,
 };
 use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
@@ -30,6 +30,14 @@ use crate::config::{Config, StoreKind};
 use crate::pulse::{Answering, Pulse, pulse};
 use crate::reload::Reload;
 use crate::supervision::Inherited;
+
+mod keepers;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use keepers::{Keepers, certificate};
+pub(crate) use rules::{Secrets, check};
 
 /// Lines that a journal in memory keeps.
 const MEMORY_JOURNAL_LINES: usize = 100_000;
@@ -65,6 +73,7 @@ pub(crate) struct Waypost {
     delayed: Option<Delayed>,
     timekeeper: waypost_core::Timekeeper,
     engine: Engine,
+    keepers: Keepers,
     draining: watch::Sender<bool>,
     stop_writer: watch::Sender<bool>,
     needs_credentials: bool,
@@ -81,9 +90,25 @@ struct Dns {
 }
 
 /// The engine, kept apart from the registry so that it can be closed after the last commit.
+#[derive(Clone)]
 enum Engine {
     Sqlite(Arc<SqliteStore>),
     Memory,
+}
+
+impl Engine {
+    /// Says how the disk of the store is.
+    fn disk(&self) -> Condition {
+        let warning = match self {
+            Self::Sqlite(store) => store.disk_warning(),
+            Self::Memory => None,
+        };
+        match warning {
+            None => Condition::ok("store-disk"),
+            // What is there is served: readiness stays, the name says what was found.
+            Some(warning) => Condition::ok(format!("store-disk with a warning ({warning})")),
+        }
+    }
 }
 
 struct Storage {
@@ -99,16 +124,18 @@ pub(crate) async fn open(
     sockets: Inherited,
 ) -> Result<Waypost, ServeError> {
     let config = &loaded.value;
-    let tls = check(loaded)?;
+    let Secrets {
+        checks: tls,
+        listener,
+    } = check(loaded)?;
     let (server, dns) = listen(config, sockets)?;
+    let server = server.secured(listener.clone());
     let table = Arc::new(table(config));
     let on_loopback = server.local_addr().ip().is_loopback();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let storage = open_storage(config, &clock)?;
-    let authenticator = Authenticator::new(&config.access, storage.server_key, on_loopback)
-        .map_err(|error| ServeError::Usage(format!("access.{error}")))?;
-    let authenticator = Arc::new(authenticator);
-    let mut parts = parts(config, storage.store, storage.journal, clock);
+    let authenticator = authenticator(config, storage.server_key, on_loopback)?;
+    let mut parts = parts(config, storage.store, storage.journal, Arc::clone(&clock));
     parts.policy.probe_rules = Some(Arc::new(tls.clone()));
     // Without a listener nobody asks: then no change pays for it.
     if !dns.local_addrs().is_empty() {
@@ -121,31 +148,26 @@ pub(crate) async fn open(
         snapshots,
         quarantined,
     } = Registry::open(parts).await.map_err(failed)?;
-    for name in &quarantined {
-        tracing::error!(object = %name, "damaged in the store and set aside");
-    }
+    tell_damage(&quarantined);
     let mut metrics = waypost_telemetry::new_registry(build_labels());
     registry
         .metrics()
         .register(&mut metrics, &registry, &snapshots);
-    let http_metrics = HttpMetrics::register(&mut metrics);
+    let data = (&registry, &snapshots);
+    let keepers = Keepers::new(&authenticator, data, listener.clone());
+    let keepers = keepers.of_the_store(&storage.engine, config, (&snapshots, &clock), &mut metrics);
     let dns = Dns {
         server: dns,
         table,
         metrics: DnsMetrics::register(&mut metrics),
     };
-    let data = (&registry, &snapshots);
     let checker = checker(config, &tls, on_loopback, data, &mut metrics);
     authenticator.follow(snapshots.clone());
     let (draining, stopping) = watch::channel(false);
     let served = (&dns, &stopping);
-    let rest = rest_context(config, data, &authenticator, served, &mut metrics);
-    let (cloud_map, delayed) = cloud_map(config, data, &authenticator, &mut metrics);
-    let quarantined = quarantined.len();
-    let ops = ops(&registry, &authenticator, stopping, quarantined, metrics);
-    let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
-    let router = router.merge(cloud_map).map_err(failed)?;
-    let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
+    let kept = (storage.engine.clone(), quarantined.len());
+    let (service, delayed) = service(config, data, &authenticator, served, kept, metrics)?;
+    let reloads = listener.into_iter().map(certificate);
     let (stop_writer, stopped) = watch::channel(false);
     let (pulse, answering) = pulse();
     let writer = spawn_writer(writer, answering, stopped)?;
@@ -158,12 +180,50 @@ pub(crate) async fn open(
         delayed,
         timekeeper,
         engine: storage.engine,
+        keepers,
         draining,
         stop_writer,
         needs_credentials: authenticator.needs_credentials(),
         pulse,
-        reloads: Vec::new(),
+        reloads: reloads.collect(),
     })
+}
+
+fn tell_damage(quarantined: &[String]) {
+    for name in quarantined {
+        tracing::error!(object = %name, "damaged in the store and set aside");
+    }
+}
+
+/// Makes the routes of every protocol over HTTP, with what bounds them.
+fn service(
+    config: &Config,
+    data: (&Registry, &Snapshots),
+    authenticator: &Arc<Authenticator>,
+    (dns, stopping): (&Dns, &watch::Receiver<bool>),
+    store: (Engine, usize),
+    mut metrics: prometheus_client::registry::Registry,
+) -> Result<(Service, Option<Delayed>), ServeError> {
+    let http_metrics = HttpMetrics::register(&mut metrics);
+    let served = (dns, stopping);
+    let rest = rest_context(config, data, authenticator, served, &mut metrics);
+    let (cloud_map, delayed) = cloud_map(config, data, authenticator, &mut metrics);
+    let (registry, _) = data;
+    let ops = ops(registry, authenticator, stopping.clone(), store, metrics);
+    let router = waypost_api_rest::router(rest).merge(ops).map_err(failed)?;
+    let router = router.merge(cloud_map).map_err(failed)?;
+    let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
+    Ok((service.guarded_by(gate(registry, authenticator)), delayed))
+}
+
+fn authenticator(
+    config: &Config,
+    key: ServerKey,
+    on_loopback: bool,
+) -> Result<Arc<Authenticator>, ServeError> {
+    let made = Authenticator::new(&config.access, key, on_loopback);
+    made.map(Arc::new)
+        .map_err(|error| ServeError::Usage(format!("access.{error}")))
 }
 
 /// Takes the sockets that were handed over, and binds what was not.
@@ -284,49 +344,21 @@ fn build_labels() -> BuildLabels {
     }
 }
 
-/// Rules between settings and what they name, all reported at once; gives the TLS of checks, which is read here.
-pub(crate) fn check(loaded: &Loaded<Config>) -> Result<Tls, ServeError> {
-    let config = &loaded.value;
-    let mut errors = Vec::new();
-    if let Err(error) = config.http.validate() {
-        errors.push(loaded.error(&format!("http.{}", error.field), error.rule));
-    }
-    if let Err(error) = config.access.validate() {
-        errors.push(loaded.error("access.shared_secret", error.to_string()));
-    }
-    if let Err(error) = config.access.startup_check(config.http.listen.ip()) {
-        errors.push(loaded.error("http.listen", error.to_string()));
-    }
-    if let Some(name) = &config.cloudmap.api_name
-        && !NamespaceName::new(name).is_ok_and(|name| name.is_dns_name())
-    {
-        errors.push(loaded.error("cloudmap.api_name", "must be a DNS name"));
-    }
-    if let Err(error) = config.cloudmap.validate() {
-        errors.push(loaded.error(&format!("cloudmap.{}", error.field), error.rule));
-    }
-    if let Err(error) = config.dns.validate() {
-        errors.push(loaded.error(&format!("dns.{}", error.field), error.rule));
-    }
-    let request_seconds = config.http.request_timeout_seconds;
-    if u64::from(config.rest.wait_seconds_max) >= request_seconds {
-        let rule =
-            format!("must be less than http.request_timeout_seconds, which is {request_seconds}");
-        errors.push(loaded.error("rest.wait_seconds_max", rule));
-    }
-    if let Err(error) = config.rest.validate() {
-        errors.push(loaded.error(&format!("rest.{}", error.subject()), error.to_string()));
-    }
-    let tls = Tls::load(&config.health).map_err(|unusable| {
-        let unusable = unusable.into_iter();
-        errors.extend(unusable.map(|it| loaded.error(&format!("health.{}", it.field), it.rule)));
-    });
-    match (waypost_config::ConfigErrors::of(errors), tls) {
-        (None, Ok(tls)) => Ok(tls),
-        (errors, _) => Err(ServeError::Usage(
-            errors.map_or_else(String::new, |errors| errors.to_string()),
-        )),
-    }
+/// Lets in who does not ask too often; whoever does is noted.
+fn gate(registry: &Registry, authenticator: &Arc<Authenticator>) -> Gate {
+    let registry = registry.clone();
+    let authenticator = Arc::clone(authenticator);
+    Arc::new(move |peer| {
+        authenticator.admit(peer).inspect_err(|_| {
+            let author = Author {
+                subject: text("unknown"),
+                address: Some(peer),
+                dialect: Dialect::Rest,
+            };
+            let why = "the address sends more requests than its rate allows";
+            registry.note_refusal(&author, "any request", "throttled", why);
+        })
+    })
 }
 
 fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, ServeError> {
@@ -386,7 +418,7 @@ fn ops(
     registry: &Registry,
     authenticator: &Arc<Authenticator>,
     draining: watch::Receiver<bool>,
-    quarantined: usize,
+    (engine, quarantined): (Engine, usize),
     metrics: prometheus_client::registry::Registry,
 ) -> Router {
     let registry = registry.clone();
@@ -408,14 +440,19 @@ fn ops(
             )),
         };
         ReadyReport {
-            conditions: vec![serving, writes, damaged],
+            conditions: vec![serving, writes, engine.disk(), damaged],
         }
     };
     let authenticator = Arc::clone(authenticator);
     let may_read = move |head: &RequestHead| {
-        let peer = head.peer().ip();
-        let access = authenticator.authenticate(head.bearer(), peer, Dialect::Rest, true);
-        access.is_ok()
+        let caller = Caller {
+            bearer: head.bearer(),
+            certificate: head.certificate(),
+            peer: head.peer().ip(),
+        };
+        let access = authenticator.authenticate(&caller, Dialect::Rest, true);
+        // They name every service.
+        access.is_ok_and(|access| access.reads_everything())
     };
     ops_routes(Ops {
         ready: Arc::new(ready),
@@ -485,6 +522,7 @@ impl Waypost {
         };
         let checker = tasks.spawn(self.checker.run(until(stopping.clone())));
         let timekeeper = tasks.spawn(self.timekeeper.run(until(stopping.clone())));
+        let keepers = tasks.spawn(self.keepers.run(stopping.clone()));
         let delayed = self.delayed;
         let ends = until(stopping.clone());
         let delayed = tasks.spawn(async move {
@@ -517,6 +555,7 @@ impl Waypost {
                 _ = timekeeper => Some("the timekeeper"),
                 _ = dns => Some("the DNS server"),
                 _ = delayed => Some("the keeper of delayed health"),
+                _ = keepers => Some("a keeper"),
                 () = stop_writer.closed() => Some("the writer"),
             };
             if let Some(part) = dead {

@@ -26,6 +26,9 @@ pub enum SigV4Error {
         /// What does not fit.
         why: String,
     },
+    /// The key is used too often.
+    #[error("Rate exceeded")]
+    Throttled,
 }
 
 impl SigV4Error {
@@ -54,6 +57,7 @@ impl SigV4Error {
             Self::Incomplete { .. } => "IncompleteSignatureException",
             Self::Unknown => "UnrecognizedClientException",
             Self::Mismatch | Self::Invalid { .. } => "InvalidSignatureException",
+            Self::Throttled => "ThrottlingException",
         }
     }
 }

@@ -11,6 +11,8 @@ use http::{HeaderName, HeaderValue};
 use super::*;
 use crate::Secret;
 
+mod mutated;
+
 /// 2015-08-30T12:36:00Z, when every vector was signed.
 const THEN: u64 = 1_440_938_160;
 const SERVICE: &str = "servicediscovery";

@@ -26,8 +26,8 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
 
 async fn explain(rest: &Rest, request: &mut Request) -> Answer {
     let head = &request.head;
-    only(head, &["namespace", "owner"])?;
     let access = rest.reader(head, DIALECT)?;
+    only(head, &["namespace", "owner"])?;
     let service = service_asked(rest, head)?;
     let id = InstanceId::new(param(head, "id"))?;
     let owner = owner(head)?;
@@ -60,7 +60,7 @@ async fn explain(rest: &Rest, request: &mut Request) -> Answer {
 async fn history(rest: &Rest, access: &Access, key: &InstanceKey) -> Vec<HealthEdge> {
     let filter = JournalFilter {
         instance: Some(key.clone()),
-        before: None,
+        ..JournalFilter::default()
     };
     let page = match rest.registry.journal(access, filter, HISTORY_MAX).await {
         Ok(page) => page,
@@ -70,6 +70,7 @@ async fn history(rest: &Rest, access: &Access, key: &InstanceKey) -> Vec<HealthE
         }
     };
     let edges = page
+        .lines
         .into_iter()
         .rev()
         .filter_map(|(_, entry)| match entry.record {
@@ -86,7 +87,7 @@ async fn history(rest: &Rest, access: &Access, key: &InstanceKey) -> Vec<HealthE
                 reason: reason.to_string(),
                 body: body.as_ref().map(ToString::to_string),
             }),
-            JournalRecord::Changed { .. } => None,
+            _ => None,
         });
     edges.collect()
 }

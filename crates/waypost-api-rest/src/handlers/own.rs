@@ -128,8 +128,8 @@ pub(crate) fn owner(head: &RequestHead) -> Result<Option<Owner>, Refusal> {
 }
 
 fn namespace(rest: &Rest, head: &RequestHead) -> Answer {
-    only(head, &[])?;
     let access = rest.reader(head, DIALECT)?;
+    only(head, &[])?;
     let view = rest.registry.view(&access);
     let name = NamespaceName::new(param(head, "namespace"))?;
     let document = convert::namespace_to_wire(&view, view.namespace(&name)?);
@@ -137,8 +137,8 @@ fn namespace(rest: &Rest, head: &RequestHead) -> Answer {
 }
 
 fn list_namespaces(rest: &Rest, head: &RequestHead) -> Answer {
-    only(head, &["limit", "after"])?;
     let access = rest.reader(head, DIALECT)?;
+    only(head, &["limit", "after"])?;
     let view = rest.registry.view(&access);
     let page = Page::of(head, &rest.config)?;
     let after = page.after.as_deref().map(NamespaceName::new).transpose()?;
@@ -162,8 +162,8 @@ fn list_namespaces(rest: &Rest, head: &RequestHead) -> Answer {
 }
 
 fn services(rest: &Rest, head: &RequestHead) -> Answer {
-    only(head, &["limit", "after"])?;
     let access = rest.reader(head, DIALECT)?;
+    only(head, &["limit", "after"])?;
     let view = rest.registry.view(&access);
     let page = Page::of(head, &rest.config)?;
     let namespace = NamespaceName::new(param(head, "namespace"))?;
@@ -184,8 +184,8 @@ fn services(rest: &Rest, head: &RequestHead) -> Answer {
 }
 
 fn service(rest: &Rest, head: &RequestHead) -> Answer {
-    only(head, &WAITING)?;
     let access = rest.reader(head, DIALECT)?;
+    only(head, &WAITING)?;
     let view = rest.registry.view(&access);
     let key = service_key(head)?;
     let zone = rest.zone(&view, &key.namespace);
@@ -305,8 +305,8 @@ async fn delete_service(rest: &Rest, request: &mut Request) -> Answer {
 }
 
 fn instance(rest: &Rest, head: &RequestHead) -> Answer {
-    only(head, &["owner", "revision", "wait"])?;
     let access = rest.reader(head, DIALECT)?;
+    only(head, &["owner", "revision", "wait"])?;
     let view = rest.registry.view(&access);
     let (key, id) = (service_key(head)?, InstanceId::new(param(head, "id"))?);
     let owner = owner(head)?;
@@ -468,9 +468,9 @@ pub(crate) fn only(head: &RequestHead, known: &[&str]) -> Result<(), Refusal> {
 const WAITING: [&str; 2] = ["revision", "wait"];
 
 fn discover(rest: &Rest, head: &RequestHead) -> Answer {
-    only(head, &["namespace", "revision", "wait"])?;
     rest.metrics.timed(DIALECT, || {
         let access = rest.reader(head, DIALECT)?;
+        only(head, &["namespace", "revision", "wait"])?;
         let view = rest.registry.view(&access);
         let key = service_asked(rest, head)?;
         let state = view.service(&key)?;

@@ -48,7 +48,7 @@ macro_rules! polled {
             let rest = std::sync::Arc::clone(&rest);
             async move {
                 let answer = $crate::handlers::poll::poll(&rest, &mut request, &$polled).await;
-                $crate::error::settle(&request.head, answer)
+                rest.settle(&request.head, answer)
             }
         }
     }};

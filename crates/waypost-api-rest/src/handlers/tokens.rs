@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use waypost_access::{Issued, NEW, Wanted};
+use waypost_access::{Issued, NEW, Wanted, forget_use};
 use waypost_core::{Access, Command, Dialect, Grant, Pattern, RegistryError, Verb};
 use waypost_http::{Request, RequestHead, Router, empty};
 
 use super::{answer, at_once, param, waiting};
-use crate::body::read_json;
+use crate::body::{read_json, read_json_or_empty};
 use crate::error::Answer;
 use crate::state::Rest;
 use crate::time::Rfc3339;
-use crate::wire::own::{GrantLine, Token, TokenList, TokenSettings, VerbWord};
+use crate::wire::own::{GrantLine, RotationBody, Token, TokenList, TokenSettings, VerbWord};
 
 const DIALECT: Dialect = Dialect::Rest;
 const TOKENS: &str = "/v1/tokens";
 const TOKEN: &str = "/v1/tokens/{id}";
+const ROTATE: &str = "/v1/tokens/{id}/rotate";
 /// Most credentials at once.
 const TOKENS_MAX: usize = 10_000;
 const GRANTS_MAX: usize = 32;
@@ -27,6 +28,7 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
     router
         .get_sync(TOKENS, at_once!(rest, list))
         .post(TOKENS, waiting!(rest, make))
+        .post(ROTATE, waiting!(rest, rotate))
         .delete(TOKEN, waiting!(rest, revoke))
 }
 
@@ -45,8 +47,15 @@ fn list(rest: &Rest, head: &RequestHead) -> Answer {
     let access = rest.reader(head, DIALECT)?;
     require_admin(&access)?;
     let snapshot = rest.snapshots.latest();
+    let uses = rest.authenticator.last_uses(&snapshot);
     let mut tokens: Vec<Token> = Issued::all(&snapshot)
-        .map(|(_, issued)| shown(&issued, None))
+        .map(|(_, issued)| {
+            let used = uses.get(&issued.id).copied();
+            Token {
+                last_used: used.map(Rfc3339),
+                ..shown(&issued, None)
+            }
+        })
         .collect();
     tokens.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(answer(StatusCode::OK, &TokenList { tokens }))
@@ -57,7 +66,10 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
     require_admin(&access)?;
     let settings: TokenSettings = read_json(request).await?;
     let wanted = wanted(rest, &settings)?;
-    if !rest.authenticator.needs_credentials() {
+    let _changing = rest.credentials.lock().await;
+    if Issued::all(&rest.snapshots.latest()).next().is_none()
+        && !rest.authenticator.has_configured_admin()
+    {
         // From then on nobody has access without one, and somebody must be able to issue the next.
         let first = "the first credential must be a token for everything: `waypost token create admin`, or {\"name\": \"admin\"}";
         if !wanted.grants.is_empty() {
@@ -67,6 +79,10 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
         if settings.aws {
             let rule = format!("must not be asked for yet: {first}");
             return Err(RegistryError::invalid("aws", "true", rule).into());
+        }
+        if settings.expires_in_seconds.flatten().is_some() {
+            let rule = "must not be given yet: the first credential has to last, or nobody could get in when it ends";
+            return Err(RegistryError::invalid("expires_in_seconds", settings.name, rule).into());
         }
     }
     if Issued::all(&rest.snapshots.latest()).count() >= TOKENS_MAX {
@@ -87,21 +103,60 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
     Ok(answer(StatusCode::CREATED, &token))
 }
 
+async fn rotate(rest: &Rest, request: &mut Request) -> Answer {
+    let access = rest.writer(&request.head, DIALECT)?;
+    require_admin(&access)?;
+    let body: RotationBody = read_json_or_empty(request).await?;
+    let grace = body.grace_seconds.flatten().unwrap_or(0);
+    let id = param(&request.head, "id");
+    let _changing = rest.credentials.lock().await;
+    let now = rest.registry.clock().wall();
+    let grace = Duration::from_secs(grace.into());
+    let (made, command) = rest.authenticator.rotate(id, grace, now)?;
+    rest.registry.apply(&access, command).await?;
+    let new = &made.issued;
+    tracing::info!(%id, new = %new.id, by = %access.subject(), "a credential was rotated");
+    rest.live.credentials_changed();
+    let token = shown(new, Some(made.secret.expose()));
+    Ok(answer(StatusCode::CREATED, &token))
+}
+
 async fn revoke(rest: &Rest, request: &mut Request) -> Answer {
     let access = rest.writer(&request.head, DIALECT)?;
     require_admin(&access)?;
     let id = param(&request.head, "id");
+    let _changing = rest.credentials.lock().await;
     let snapshot = rest.snapshots.latest();
-    let found = Issued::all(&snapshot).find(|(_, issued)| issued.id == id);
-    let Some((key, _)) = found else {
+    let all: Vec<_> = Issued::all(&snapshot).collect();
+    let Some((key, _)) = all.iter().find(|(_, issued)| issued.id == id) else {
         return Err(RegistryError::not_found(format!("credential {id}")).into());
     };
-    rest.registry
-        .apply(&access, Command::RemoveDocument(key))
-        .await?;
+    let others = all.iter().filter(|(_, issued)| issued.id != id);
+    refuse_lock_out(rest, id, others.map(|(_, issued)| issued))?;
+    let mut commands = vec![Command::RemoveDocument(key.clone())];
+    commands.extend(forget_use(&snapshot, id));
+    rest.registry.apply(&access, Command::All(commands)).await?;
     tracing::info!(%id, by = %access.subject(), "a credential was revoked");
     rest.live.credentials_changed();
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Sees to it that somebody who can issue credentials is left, or that nobody needs one.
+fn refuse_lock_out<'a>(
+    rest: &Rest,
+    id: &str,
+    mut others: impl Iterator<Item = &'a Issued> + Clone,
+) -> Result<(), RegistryError> {
+    let authenticator = &rest.authenticator;
+    let is_open_then = others.clone().next().is_none() && authenticator.is_open_without_issued();
+    if is_open_then || authenticator.has_configured_admin() || others.any(Issued::is_lasting_admin)
+    {
+        return Ok(());
+    }
+    Err(RegistryError::Conflict {
+        what: format!("credential {id}"),
+        why: "it is the last one that can issue credentials and does not end: nobody could get in. Issue another for everything first, or rotate this one".to_owned(),
+    })
 }
 
 fn wanted(rest: &Rest, settings: &TokenSettings) -> Result<Wanted, RegistryError> {
@@ -133,6 +188,7 @@ fn wanted(rest: &Rest, settings: &TokenSettings) -> Result<Wanted, RegistryError
         account: account.to_owned(),
         grants: grants?,
         expires: lives.map(|seconds| now.after(Duration::from_secs(seconds.into()))),
+        replaces: None,
     })
 }
 
@@ -151,11 +207,18 @@ fn grant(line: &GrantLine) -> Result<Grant, RegistryError> {
         VerbWord::Configure => Verb::Configure,
         VerbWord::Admin => Verb::Admin,
     });
-    Ok(Grant {
+    let grant = Grant {
         verbs: verbs.collect(),
         namespaces: Pattern::new(&line.namespaces)?,
         services: Pattern::new(&line.services)?,
-    })
+    };
+    let is_everywhere = grant.namespaces == Pattern::any() && grant.services == Pattern::any();
+    if grant.verbs.contains(&Verb::Admin) && !is_everywhere {
+        let place = format!("{}/{}", line.namespaces, line.services);
+        let rule = "must be * for admin: who issues credentials can issue one for everything";
+        return Err(RegistryError::invalid("namespaces", place, rule));
+    }
+    Ok(grant)
 }
 
 fn shown(issued: &Issued, secret: Option<&str>) -> Token {
@@ -172,6 +235,8 @@ fn shown(issued: &Issued, secret: Option<&str>) -> Token {
         grants: lines.collect(),
         created: Rfc3339(issued.created),
         expires: issued.expires.map(Rfc3339),
+        last_used: None,
+        replaces: issued.replaces.clone(),
         secret: secret.map(str::to_owned),
     }
 }

@@ -35,6 +35,23 @@ const CHANGE: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 503];
 const BEATS: &[u16] = &[400, 401, 403, 413, 422, 503];
 const PATCH: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 503];
 
+const AUDITED: &[u16] = &[400, 401, 403, 422, 503];
+
+const AUDIT: &[&str] = &[
+    "kind",
+    "subject",
+    "address",
+    "dialect",
+    "cause",
+    "namespace",
+    "service",
+    "since",
+    "until",
+    "before",
+    "after",
+    "limit",
+];
+
 /// What a read takes that can wait for a change.
 const WAIT: &[&str] = &["revision", "wait"];
 
@@ -137,6 +154,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Put "/v1/namespaces/{namespace}/services/{service}/instances/{id}/checks/{check}", OWN,
         "Reports what a check of the kind reported says", &["owner"],
         Body::Needed("ReportBody"), Answered::Document("ReportAnswer"), CHANGE),
+    route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}/history", OWN,
+        "Lists the changes of an instance's health, also of one that is gone", &["owner", "before", "limit"],
+        Body::None, Answered::Document("HistoryPage"), &[400, 401, 403, 404, 409, 422, 503]),
     route!(Get "/v1/namespaces/{namespace}/services/{service}/instances/{id}/mode", OWN,
         "Shows what operators said of an instance, also of one that is gone", &["owner"],
         Body::None, Answered::Versioned("ModeReport"), &[400, 401, 403, 404, 409, 422]),
@@ -174,6 +194,12 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Needed("TokenSettings"), Answered::Written("Token"), WRITE),
     route!(Delete "/v1/tokens/{id}", SERVER, "Revokes a credential", &[],
         Body::None, Answered::Nothing, CHANGE),
+    route!(Post "/v1/tokens/{id}/rotate", SERVER, "Issues a credential in the place of another one, which ends", &[],
+        Body::Optional("RotationBody"), Answered::Written("Token"), CHANGE),
+    route!(Get "/v1/audit", SERVER, "Lists accepted changes, refused requests and changes of health",
+        AUDIT, Body::None, Answered::Document("AuditPage"), AUDITED),
+    route!(Get "/v1/snapshot", SERVER, "Streams everything there is, to restore a registry from; needs the verb admin everywhere",
+        &[], Body::None, Answered::Other("application/octet-stream"), &[400, 401, 403, 429]),
     route!(Get "/openapi.json", SERVER, "Returns this document", &[],
         Body::None, Answered::Other("application/json"), READ),
     route!(Get "/docs", SERVER, "Shows this document as a page", &[],

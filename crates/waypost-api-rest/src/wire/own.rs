@@ -1,5 +1,6 @@
 //! The JSON of our own paths. What is sent with fields that are not known is refused.
 
+mod audit;
 mod batch;
 mod check;
 mod explanation;
@@ -12,6 +13,7 @@ mod stream;
 mod tier;
 mod token;
 
+pub(crate) use audit::{AuditLine, AuditObject, AuditPage, HistoryLine, HistoryPage};
 pub(crate) use batch::{
     BatchAnswer, DeregisterBatch, DeregisterItem, HeartbeatBatch, HeartbeatItem, ItemResult,
     LooseBatch, RegisterBatch, RegisterItem,
@@ -35,4 +37,4 @@ pub(crate) use service::{
 };
 pub(crate) use stream::{ServiceGone, ServiceUpdate, StreamReset};
 pub(crate) use tier::Tier;
-pub(crate) use token::{GrantLine, Token, TokenList, TokenSettings, VerbWord};
+pub(crate) use token::{GrantLine, RotationBody, Token, TokenList, TokenSettings, VerbWord};

@@ -18,6 +18,7 @@ mod explain;
 mod lists;
 mod live;
 mod modes;
+mod mutated;
 mod own;
 mod prometheus;
 mod source_003;

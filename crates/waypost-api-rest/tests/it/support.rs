@@ -26,6 +26,8 @@ pub(crate) const TOKEN: &str = "7c1d8a4f-only-for-tests";
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// The same without a socket.
+    pub(crate) service: Service,
     pub(crate) registry: Registry,
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Arc<ManualClock>,
@@ -109,9 +111,11 @@ pub(crate) async fn start_with(options: Options) -> Running {
     let address = server.local_addr();
     let service = Service::new(router(context), &HttpMetrics::default(), &listener).unwrap();
     let (of_connections, shutdown) = (tasks.clone(), signal());
+    let direct = service.clone();
     tasks.spawn(async move { server.serve(service, shutdown, &of_connections).await });
     Running {
         address,
+        service: direct,
         registry: opened.registry,
         snapshots: opened.snapshots,
         clock,

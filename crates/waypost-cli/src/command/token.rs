@@ -23,6 +23,15 @@ enum TokenCommand {
     Create(CreateArguments),
     /// List the credentials that were issued
     Ls,
+    /// Issue a credential in the place of another one: the same, with a new secret
+    Rotate {
+        /// The id of the one that ends, as `token ls` shows it
+        id: String,
+
+        /// How long the old one holds beside it, such as 1h; without it, it ends at once
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        grace: Option<u32>,
+    },
     /// Revoke a credential; it ends at once
     Revoke {
         /// Its id, as `token ls` shows it
@@ -81,6 +90,16 @@ impl TokenArguments {
                     screen.note("no credential was issued yet; `waypost token create NAME` does");
                 }
             }
+            TokenCommand::Rotate { id, grace } => {
+                let made = client.rotate_token(&id, grace).await?;
+                screen.object(&made, |_| secret_of(&made))?;
+                let ends = match grace {
+                    None => "has ended".to_owned(),
+                    Some(seconds) => format!("ends in {seconds} s"),
+                };
+                let (old, new) = (visible(&id), visible(&made.id));
+                screen.note(&format!("{old} {ends}; this secret of {new} is shown once"));
+            }
             TokenCommand::Revoke { id } => {
                 client.revoke_token(&id).await?;
                 screen.note(&format!("{} is revoked", visible(&id)));
@@ -104,7 +123,15 @@ fn table(tokens: &[IssuedToken], colors: bool) -> String {
     if tokens.is_empty() {
         return String::new();
     }
-    let mut grid = Grid::with_header(&["ID", "NAME", "KIND", "ALLOWS", "CREATED", "EXPIRES"]);
+    let mut grid = Grid::with_header(&[
+        "ID",
+        "NAME",
+        "KIND",
+        "ALLOWS",
+        "CREATED",
+        "EXPIRES",
+        "LAST USED",
+    ]);
     for token in tokens {
         let grants: Vec<String> = token
             .grants
@@ -126,6 +153,7 @@ fn table(tokens: &[IssuedToken], colors: bool) -> String {
             visible(&allows).into(),
             visible(&token.created).into(),
             or_dash(token.expires.as_deref()).into(),
+            or_dash(token.last_used.as_deref()).into(),
         ]);
     }
     grid.render(colors)

@@ -13,6 +13,7 @@ fn an_address_is_read_with_or_without_its_scheme() {
         ("http://[::1]:3004", "http://[::1]:3004"),
         (" http://proxy/registry/ ", "http://proxy/registry"),
         ("HTTP://host:1", "http://host:1"),
+        ("https://host/prefix", "https://host/prefix"),
     ] {
         assert_eq!(Address::parse(given).expect(given).to_string(), read);
     }
@@ -31,8 +32,7 @@ fn a_prefix_comes_before_every_path() {
 #[test]
 fn an_address_that_cannot_work_says_why() {
     for (given, rule) in [
-        ("https://host", "TLS"),
-        ("ftp://host", "scheme must be http"),
+        ("ftp://host", "scheme must be http or https"),
         ("", "expected http://host:port"),
         ("http://", "expected http://host:port"),
         ("http://host:99999", "the port must be 1 to 65535"),

@@ -28,6 +28,13 @@ pub struct TokenSettings {
     pub expires_in_seconds: Option<u32>,
 }
 
+/// How a credential is rotated.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RotationBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grace_seconds: Option<u32>,
+}
+
 /// A credential that the server issued.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IssuedToken {
@@ -51,6 +58,12 @@ pub struct IssuedToken {
     /// When it ends.
     #[serde(default)]
     pub expires: Option<String>,
+    /// When it was used last, to the hour.
+    #[serde(default)]
+    pub last_used: Option<String>,
+    /// The credential whose place it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// The token, or the secret access key; only in the answer that issued it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,

@@ -118,7 +118,7 @@ async fn check(harness: &Harness, acknowledged: &[Acknowledged]) -> (usize, usiz
         .await
         .unwrap();
     let mut ends = 0;
-    for (_, entry) in page {
+    for (_, entry) in page.lines {
         let JournalRecord::Edge {
             instance,
             to: Health::Unhealthy,

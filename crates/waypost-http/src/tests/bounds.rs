@@ -121,7 +121,7 @@ async fn one_connection_too_many_is_told_503_and_a_freed_place_is_given_again() 
 #[test]
 fn places_are_counted_per_address_except_for_loopback() {
     let gauge = prometheus_client::metrics::gauge::Gauge::default();
-    let admission = std::sync::Arc::new(Admission::new(10, 2, gauge.clone()));
+    let admission = std::sync::Arc::new(Admission::new(10, 2, 10, gauge.clone()));
     let address = |text: &str| text.parse().unwrap();
     let first = admission.take(address("192.0.2.1")).unwrap();
     let _second = admission.take(address("::ffff:192.0.2.1")).unwrap();

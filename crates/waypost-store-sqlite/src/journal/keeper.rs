@@ -30,6 +30,8 @@ const GROUP_MAX: usize = 1_024;
 const TRIM_LINES: i64 = 1_024;
 /// Fewer bytes make no journal.
 const BYTES_MIN: u64 = 1_024 * 1_024;
+/// Most lines that one page looks at.
+const LOOKED_AT_MAX: i64 = 20_000;
 /// How often old lines are looked for.
 const AGE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -134,12 +136,12 @@ impl Keeper {
                 "INSERT INTO line (at, instance, kind, body) VALUES (?1, ?2, ?3, ?4)",
             )?;
             for line in lines {
-                let (kind, instance) = match &line.record {
-                    JournalRecord::Changed { .. } => ("changed", None),
+                let kind = line.record.kind().as_str();
+                let instance = match &line.record {
                     JournalRecord::Edge { instance, .. } => {
-                        let key = ObjectKey::Registration(instance.clone());
-                        ("edge", Some(key.path()))
+                        Some(ObjectKey::Registration(instance.clone()).path())
                     }
+                    _ => None,
                 };
                 let body = match serde_json::to_string(line) {
                     Ok(body) => body,
@@ -197,27 +199,41 @@ impl Keeper {
         })
     }
 
+    /// Looks at a bounded number of lines: whoever filters for little gets short pages, and others do not wait for them.
     fn page(&self, filter: &JournalFilter, limit: usize) -> Result<JournalPage, Failure> {
-        let before = filter.before.and_then(|before| i64::try_from(before).ok());
-        let before = before.unwrap_or(i64::MAX);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let bound = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok());
+        let before = bound(filter.before).unwrap_or(i64::MAX);
+        let after = bound(filter.after).unwrap_or(-1);
         let instance = filter
             .instance
             .as_ref()
             .map(|key| ObjectKey::Registration(key.clone()).path());
-        let mut statement = self.connection.prepare_cached(if instance.is_some() {
-            "SELECT sequence, body FROM line WHERE instance = ?3 AND sequence < ?1
-             ORDER BY sequence DESC LIMIT ?2"
-        } else {
-            "SELECT sequence, body FROM line WHERE sequence < ?1 AND ?3 IS NULL
-             ORDER BY sequence DESC LIMIT ?2"
-        })?;
-        let mut rows = statement.query((before, limit, instance))?;
-        let mut page = JournalPage::new();
+        let which = match instance {
+            Some(_) => "instance = ?3",
+            None => "?3 IS NULL",
+        };
+        let order = match filter.after {
+            Some(_) => "ASC",
+            None => "DESC",
+        };
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT sequence, body FROM line WHERE {which} AND sequence < ?1 AND sequence > ?2
+             ORDER BY sequence {order} LIMIT ?4"
+        ))?;
+        let mut rows = statement.query((before, after, instance, LOOKED_AT_MAX + 1))?;
+        let mut page = JournalPage::default();
+        let (mut looked_at, mut last) = (0, 0);
         while let Some(row) = rows.next()? {
+            if page.lines.len() >= limit || looked_at >= LOOKED_AT_MAX {
+                page.next = Some(last);
+                break;
+            }
+            looked_at += 1;
             let (sequence, body): (i64, String) = (row.get(0)?, row.get(1)?);
+            last = sequence.max(0).unsigned_abs();
             match serde_json::from_str(&body) {
-                Ok(line) => page.push((sequence.max(0).unsigned_abs(), line)),
+                Ok(line) if filter.wants(last, &line) => page.lines.push((last, line)),
+                Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(sequence, %error, "a line of the journal cannot be read");
                 }

@@ -26,7 +26,8 @@ fn line(at: Timestamp, record: JournalRecord) -> JournalEntry {
 fn changed(number: u64) -> JournalEntry {
     let record = JournalRecord::Changed {
         cause: text("register"),
-        objects: vec![format!("instance number {number}")],
+        objects: serde_json::from_value(serde_json::json!([format!("instance number {number}")]))
+            .unwrap(),
     };
     line(Timestamp(1_790_000_000_000), record)
 }
@@ -86,7 +87,7 @@ impl Opened {
 
     fn all(&self) -> Vec<JournalEntry> {
         let page = self.read(JournalFilter::default(), usize::MAX);
-        page.into_iter().map(|(_, line)| line).collect()
+        page.lines.into_iter().map(|(_, line)| line).collect()
     }
 }
 
@@ -117,9 +118,11 @@ fn pages_go_on_where_the_last_one_ended() {
             ..JournalFilter::default()
         };
         let page = opened.read(filter, 10);
-        let Some((last, _)) = page.last() else { break };
-        before = Some(*last);
-        seen.extend(page.into_iter().map(|(_, line)| line));
+        before = page.next;
+        seen.extend(page.lines.into_iter().map(|(_, line)| line));
+        if before.is_none() {
+            break;
+        }
     }
     assert_eq!(seen, (0..25).rev().map(changed).collect::<Vec<_>>());
 }
@@ -135,11 +138,105 @@ fn edges_are_found_by_their_instance_whatever_the_case() {
     ]);
     let filter = JournalFilter {
         instance: Some(instance_key("WEB", "a")),
-        before: None,
+        ..JournalFilter::default()
     };
     let page = opened.read(filter, 10);
-    let lines: Vec<JournalEntry> = page.into_iter().map(|(_, line)| line).collect();
+    let lines: Vec<JournalEntry> = page.lines.into_iter().map(|(_, line)| line).collect();
     assert_eq!(lines, [edge("A", "3"), edge("a", "1")]);
+}
+
+#[test]
+fn lines_after_a_number_come_oldest_first_and_a_page_says_where_the_next_begins() {
+    let opened = Opened::new();
+    opened.append((0..25).map(changed).collect());
+    let (mut after, mut seen) = (Some(5), Vec::new());
+    while let Some(number) = after {
+        let filter = JournalFilter {
+            after: Some(number),
+            ..JournalFilter::default()
+        };
+        let page = opened.read(filter, 7);
+        after = page.next;
+        seen.extend(page.lines.into_iter().map(|(sequence, _)| sequence));
+    }
+    assert_eq!(seen, (6..=25).collect::<Vec<u64>>());
+}
+
+#[test]
+fn filters_name_the_author_the_kind_and_the_cause() {
+    let opened = Opened::new();
+    let refused = |kind: &str| {
+        let record = JournalRecord::Refused {
+            request: text("DELETE /v1/tokens/{id}"),
+            kind: text(kind),
+            why: text("because"),
+        };
+        line(Timestamp(1_790_000_000_000), record)
+    };
+    opened.append(vec![
+        changed(1),
+        refused("denied"),
+        edge("a", "1"),
+        refused("conflict"),
+    ]);
+    let kinds = |filter: JournalFilter| {
+        let page = opened.read(filter, 10);
+        let kinds = page
+            .lines
+            .iter()
+            .map(|(_, line)| line.record.kind().as_str());
+        kinds.collect::<Vec<_>>()
+    };
+    let of_kind = JournalFilter {
+        kinds: vec![waypost_core::JournalKind::Refused],
+        ..JournalFilter::default()
+    };
+    assert_eq!(kinds(of_kind), ["refused", "refused"]);
+    let of_cause = |cause: &str| JournalFilter {
+        cause: Some(cause.to_owned()),
+        ..JournalFilter::default()
+    };
+    assert_eq!(kinds(of_cause("denied")), ["refused"]);
+    assert_eq!(kinds(of_cause("register")), ["changed"]);
+    let of_subject = |subject: &str| JournalFilter {
+        subject: Some(subject.to_owned()),
+        ..JournalFilter::default()
+    };
+    assert_eq!(kinds(of_subject("tester")).len(), 4);
+    assert!(kinds(of_subject("nobody")).is_empty());
+    let about = |service: &str| JournalFilter {
+        namespace: Some("SVC.internal".to_owned()),
+        service: Some(service.to_owned()),
+        ..JournalFilter::default()
+    };
+    assert_eq!(kinds(about("web")), ["edge"]);
+    assert!(kinds(about("api")).is_empty());
+    let later = JournalFilter {
+        since: Some(Timestamp(1_790_000_000_001)),
+        ..JournalFilter::default()
+    };
+    assert!(kinds(later).is_empty());
+}
+
+#[test]
+fn a_filter_that_finds_little_goes_on_where_it_stopped_to_look() {
+    let opened = Opened::new();
+    opened.append(vec![edge("a", "1")]);
+    for start in (0..21_000).step_by(1_000) {
+        opened.append((start..start + 1_000).map(changed).collect());
+        // So many wait at most: the reader sees to it that they are written.
+        opened.read(JournalFilter::default(), 1);
+    }
+    let filter = |before| JournalFilter {
+        kinds: vec![waypost_core::JournalKind::Edge],
+        before,
+        ..JournalFilter::default()
+    };
+    let first = opened.read(filter(None), 10);
+    assert!(first.lines.is_empty());
+    let second = opened.read(filter(first.next), 10);
+    assert_eq!(second.lines, [(1, edge("a", "1"))]);
+    assert_eq!(second.next, None);
 }
 
 #[test]
@@ -177,7 +274,7 @@ fn the_oldest_lines_go_when_there_are_too_many_bytes() {
         opened.read(JournalFilter::default(), 1);
     }
     opened.append(vec![changed(1)]);
-    let page = opened.read(JournalFilter::default(), usize::MAX);
+    let page = opened.read(JournalFilter::default(), usize::MAX).lines;
     assert!(page.len() < 400, "{} lines of 4 KiB in 1 MiB", page.len());
     assert_eq!(page[0].1, changed(1), "the newest stay");
     assert_eq!(page[0].0, 1_501, "sequence numbers go on");
@@ -198,7 +295,10 @@ fn lines_go_when_they_are_too_old_and_their_numbers_never_come_again() {
         ..changed(99)
     };
     opened.append(vec![new.clone()]);
-    assert_eq!(opened.read(JournalFilter::default(), 100), [(11, new)]);
+    assert_eq!(
+        opened.read(JournalFilter::default(), 100).lines,
+        [(11, new)]
+    );
 }
 
 #[test]

@@ -94,12 +94,13 @@ fn a_second_process_is_refused_by_name() {
 fn a_newer_schema_is_refused_by_name() {
     let home = Home::new();
     drop(home.open());
-    home.edit("UPDATE meta SET value = 2 WHERE key = 'schema'");
+    home.edit("UPDATE meta SET value = 3 WHERE key = 'schema'");
     let said = home.refusal();
     assert!(
-        said.contains("was written by a newer Waypost: schema 2, this one knows 1"),
+        said.contains("was written by a newer Waypost: it is of schema 3, and this one,"),
         "{said}"
     );
+    assert!(said.contains("knows schemas up to 2"), "{said}");
     assert!(said.contains("registry.sqlite"), "{said}");
 }
 
@@ -220,6 +221,8 @@ fn settings_read_as_words_and_refuse_what_they_do_not_know() {
         serde_json::json!({
             "data_dir": "waypost-data", "synchronous": "full", "strict_load": false,
             "journal_bytes_max": 268_435_456, "journal_age_days": 30,
+            "disk_warn_bytes": 536_870_912, "disk_read_only_bytes": 67_108_864,
+            "snapshot_interval_hours": 0, "snapshot_directory": "", "snapshots_kept": 7,
         })
     );
     for unknown in [r#"{"datadir": "x"}"#, r#"{"synchronous": "sometimes"}"#] {
@@ -228,6 +231,29 @@ fn settings_read_as_words_and_refuse_what_they_do_not_know() {
             "{unknown}"
         );
     }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_named() {
+    let rule = |config: SqliteConfig| config.validate().map_err(|error| error.field);
+    let config = SqliteConfig::default;
+    assert_eq!(rule(config()), Ok(()));
+    let disk_warn_bytes = config().disk_read_only_bytes - 1;
+    let low = SqliteConfig {
+        disk_warn_bytes,
+        ..config()
+    };
+    assert_eq!(rule(low), Err("disk_warn_bytes"));
+    let off = SqliteConfig {
+        disk_warn_bytes: 0,
+        ..config()
+    };
+    assert_eq!(rule(off), Ok(()));
+    let none = SqliteConfig {
+        snapshots_kept: 0,
+        ..config()
+    };
+    assert_eq!(rule(none), Err("snapshots_kept"));
 }
 
 #[test]

@@ -64,6 +64,16 @@ pub(crate) struct TokenSettings {
     pub(crate) expires_in_seconds: Option<Option<u32>>,
 }
 
+/// How a credential is rotated.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotationBody {
+    /// Seconds for which the old one holds beside the new one; without it, it ends at once.
+    #[serde(default, deserialize_with = "number::given_u32::<_, 1, 2_592_000>")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_592_000_u32)]
+    pub(crate) grace_seconds: Option<Option<u32>>,
+}
+
 /// A credential; nothing in it can be sent to a server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Token {
@@ -83,6 +93,12 @@ pub(crate) struct Token {
     /// When it ends.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) expires: Option<Rfc3339>,
+    /// When it was used last; written down once an hour, so that a restart may tell an earlier time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) last_used: Option<Rfc3339>,
+    /// The credential whose place it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replaces: Option<String>,
     /// The token, or the secret access key: shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) secret: Option<String>,

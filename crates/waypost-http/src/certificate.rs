@@ -1,0 +1,43 @@
+//! Who a client certificate says that its owner is.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use webpki::EndEntityCert;
+
+/// Most names of a certificate that are looked at; the rest say nothing.
+const NAMES_MAX: usize = 64;
+
+/// The names of a client certificate; empty without one.
+pub(crate) type Names = Arc<[Box<str>]>;
+
+/// Lists the subject alternative names that are DNS names or URIs, and the SHA-256 fingerprint as `sha256:<hex>`.
+///
+/// The common name is not among them: what stands there is a matter of taste (RFC 9525, section 2).
+pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Names {
+    let mut names = vec![fingerprint(certificate)];
+    if let Ok(parsed) = EndEntityCert::try_from(certificate) {
+        let uris = parsed.valid_uri_names().map(Box::from);
+        let hosts = parsed.valid_dns_names().map(Box::from);
+        names.extend(uris.chain(hosts).take(NAMES_MAX));
+    }
+    names.into()
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> Box<str> {
+    let digest = ring::default_provider()
+        .cipher_suites
+        .iter()
+        .filter_map(rustls::SupportedCipherSuite::tls13)
+        .map(|suite| suite.common.hash_provider)
+        .find(|hash| hash.output_len() == 32)
+        .map(|hash| hash.hash(certificate));
+    let mut text = String::from("sha256:");
+    for byte in digest.iter().flat_map(AsRef::<[u8]>::as_ref) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.into()
+}

@@ -1,0 +1,260 @@
+//! TLS on the listener: its certificate, whose client certificates it takes, and the handshake.
+//!
+//! The files are read again when they change ([`ListenerTls::reload`]): connections made from then on see the new
+//! certificate, those that are open go on. A file that cannot be used changes nothing.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::RootCertStore;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::certificate::{Names, names_of};
+use crate::linger::linger;
+
+/// Most bytes of a file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// The first byte of a handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+/// What a client reads that speaks HTTP without TLS.
+const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Connection: close\r\nContent-Length: 48\r\n\r\nThis port speaks TLS: use https instead of http\n";
+
+/// TLS of a listener: which files it reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate in PEM, with those that lead to its issuer after it. The file is read again when it changes.
+    pub certificate: PathBuf,
+    /// The key of the certificate in PEM; nobody else should be able to read it.
+    pub key: PathBuf,
+    /// Certificates in PEM of the authorities that issue client certificates; without it clients are not asked for one.
+    #[serde(default)]
+    pub client_authorities: Option<PathBuf>,
+    /// Whether who shows no client certificate may go on, to send a token (`optional`), or may not (`required`).
+    #[serde(default)]
+    pub client_certificates: ClientCertificates,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// They may.
+    #[default]
+    Optional,
+    /// They must.
+    Required,
+}
+
+/// A file of TLS that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tls.{field}: {rule}")]
+pub struct TlsFault {
+    /// The name of the field below `tls`.
+    pub field: &'static str,
+    /// What is wrong with it, as a sentence part.
+    pub rule: String,
+}
+
+/// When a file was written, and how long it is; none when it is not there.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// TLS of a listener, with what its files held when they were read last.
+pub struct ListenerTls {
+    files: TlsConfig,
+    stamps: Mutex<[Stamp; 3]>,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl std::fmt::Debug for ListenerTls {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ListenerTls")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ListenerTls {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// Which file cannot be used, and why.
+    pub fn load(files: &TlsConfig) -> Result<Self, TlsFault> {
+        // Before the files themselves: one that changes in between is read again.
+        let stamps = stamps(files);
+        Ok(Self {
+            current: RwLock::new(Arc::new(server_config(files)?)),
+            stamps: Mutex::new(stamps),
+            files: files.clone(),
+        })
+    }
+
+    /// Reads the files again if one of them changed, and says whether they did. It reads files.
+    ///
+    /// # Errors
+    /// Which file cannot be used, and why: what was read before stays. It is said once for each change of a file.
+    pub fn reload(&self) -> Result<bool, TlsFault> {
+        let stamps = stamps(&self.files);
+        {
+            let mut known = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+            if *known == stamps {
+                return Ok(false);
+            }
+            *known = stamps;
+        }
+        let config = Arc::new(server_config(&self.files)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(true)
+    }
+
+    /// Makes the handshake; the error is the reason for the metric, `None` when the client only left.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        limit: Duration,
+    ) -> Result<(TlsStream<TcpStream>, Names), Option<&'static str>> {
+        let mut first = [0];
+        let peeked = tokio::time::timeout(limit, stream.peek(&mut first)).await;
+        match (peeked, first) {
+            (Err(_), _) => return Err(Some("tls_timeout")),
+            (Ok(Err(_) | Ok(0)), _) => return Err(None),
+            (Ok(Ok(_)), [HANDSHAKE]) => {}
+            (Ok(Ok(_)), _) => {
+                linger(stream, PLAIN).await;
+                return Err(Some("tls_expected"));
+            }
+        }
+        let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        let handshake = TlsAcceptor::from(config).accept(stream);
+        match tokio::time::timeout(limit, handshake).await {
+            Err(_) => Err(Some("tls_timeout")),
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "a TLS handshake failed");
+                Err(Some("tls_handshake"))
+            }
+            Ok(Ok(stream)) => {
+                let names = stream
+                    .get_ref()
+                    .1
+                    .peer_certificates()
+                    .and_then(<[_]>::first);
+                let names = names.map(names_of).unwrap_or_default();
+                Ok((stream, names))
+            }
+        }
+    }
+}
+
+fn stamps(files: &TlsConfig) -> [Stamp; 3] {
+    let of = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    [
+        of(&files.certificate),
+        of(&files.key),
+        files.client_authorities.as_deref().and_then(of),
+    ]
+}
+
+fn server_config(files: &TlsConfig) -> Result<ServerConfig, TlsFault> {
+    let chain = certificates("certificate", &files.certificate)?;
+    let key = read("key", &files.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| TlsFault {
+        field: "key",
+        rule: format!("must hold a private key in PEM: {error}"),
+    })?;
+    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsFault {
+            field: "certificate",
+            rule: error.to_string(),
+        })?;
+    let builder = match &files.client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let roots = Arc::new(authorities(path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            let verifier = match files.client_certificates {
+                ClientCertificates::Optional => verifier.allow_unauthenticated(),
+                ClientCertificates::Required => verifier,
+            };
+            let verifier = verifier.build().map_err(|error| TlsFault {
+                field: "client_authorities",
+                rule: error.to_string(),
+            })?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| TlsFault {
+            field: "key",
+            rule: format!("must be the key of the certificate: {error}"),
+        })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsFault> {
+    let field = "client_authorities";
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(field, path)? {
+        let at = store.len() + 1;
+        store.add(certificate).map_err(|error| TlsFault {
+            field,
+            rule: format!("must hold X.509 certificates; number {at} is none: {error}"),
+        })?;
+    }
+    Ok(store)
+}
+
+fn certificates(
+    field: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let pem = read(field, path)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let refuse = |why: String| {
+        let path = path.display();
+        let rule = format!("{path} must hold certificates in PEM: {why}");
+        TlsFault { field, rule }
+    };
+    let found = read.map_err(|error| refuse(error.to_string()))?;
+    if found.is_empty() {
+        return Err(refuse("there is no BEGIN CERTIFICATE".to_owned()));
+    }
+    Ok(found)
+}
+
+fn read(field: &'static str, path: &Path) -> Result<Vec<u8>, TlsFault> {
+    let refuse = |error: &io::Error| TlsFault {
+        field,
+        rule: format!("{} cannot be read: {error}", path.display()),
+    };
+    let file = File::open(path).map_err(|error| refuse(&error))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refuse(&error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let rule = format!("{} is longer than {FILE_BYTES_MAX} bytes", path.display());
+        return Err(TlsFault { field, rule });
+    }
+    Ok(bytes)
+}

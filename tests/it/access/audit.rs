@@ -1,0 +1,237 @@
+//! The journal as operators read it.
+
+use serde_json::{Value, json};
+
+use super::{Guarded, PLACE};
+use crate::server::{Setup, eventually, waypost};
+
+impl Guarded {
+    fn lines(&self, query: &str) -> Vec<Value> {
+        let (status, text) = self.ask(
+            &self.admin,
+            "GET",
+            &format!("/v1/audit?{query}"),
+            &Value::Null,
+        );
+        assert_eq!(status, 200, "{text}");
+        let page: Value = serde_json::from_str(&text).unwrap();
+        page["lines"].as_array().unwrap().clone()
+    }
+
+    fn cli(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = waypost(arguments);
+        command
+            .env("SERVICE_DISCOVERY_URL", self.server.url())
+            .env("WAYPOST_TOKEN", &self.admin);
+        let output = command.output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(told).unwrap(),
+        )
+    }
+}
+
+#[test]
+fn every_accepted_change_is_in_the_journal_with_who_did_it_and_what_was_there_before() {
+    let guarded = Guarded::start();
+    let (_, app) =
+        guarded.issue(&json!({ "name": "app", "grants": [{ "verbs": ["read", "register"] }] }));
+    let (status, text) = guarded.ask(&app, "PATCH", PLACE, &json!({ "tags": ["blue"] }));
+    assert_eq!(status, 200, "{text}");
+    let revision = serde_json::from_str::<Value>(&text).unwrap()["revision"].clone();
+    let lines = guarded.lines("subject=app&kind=changed");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let line = &lines[0];
+    assert_eq!(line["address"], "127.0.0.1");
+    assert_eq!(line["dialect"], "rest");
+    assert!(
+        revision.to_string().contains(&line["revision"].to_string()),
+        "{revision} {line}"
+    );
+    let object = &line["objects"][0];
+    assert_eq!(
+        (&object["kind"], &object["instance"]),
+        (&json!("instance"), &json!("hidden-1"))
+    );
+    assert_eq!(
+        object["before"]["tags"],
+        json!(["secret-place"]),
+        "{object}"
+    );
+    assert_eq!(object["after"]["tags"], json!(["blue"]));
+    // What is created has no before, what is removed no after.
+    assert_eq!(guarded.ask(&app, "DELETE", PLACE, &Value::Null).0, 204);
+    let lines = guarded.lines("subject=app&cause=deregister&service=hidden");
+    assert_eq!(lines[0]["objects"][0]["after"], Value::Null);
+    assert_eq!(lines[0]["objects"][0]["before"]["tags"], json!(["blue"]));
+    // Credentials are there without anything that could be sent.
+    let lines = guarded.lines("cause=put_document");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0]["objects"][0]["after"]["content"]["name"], "app");
+    let all = guarded
+        .lines("")
+        .iter()
+        .map(ToString::to_string)
+        .collect::<String>();
+    assert!(!all.contains(&app) && !all.contains(&guarded.admin));
+}
+
+#[test]
+fn every_refusal_is_in_the_journal_and_a_flood_of_them_is_counted_in_one_line() {
+    let guarded = Guarded::start();
+    let (_, app) = guarded.issue(&json!({ "name": "app", "grants": [{ "verbs": ["read"] }] }));
+    guarded.ask("", "DELETE", PLACE, &Value::Null);
+    guarded.ask("wp_WRONG", "GET", "/v1/namespaces", &Value::Null);
+    guarded.ask(&app, "DELETE", PLACE, &Value::Null);
+    guarded.ask(
+        &guarded.admin,
+        "PUT",
+        PLACE,
+        &json!({ "address": "127.0.0.1", "port": 99_999 }),
+    );
+    let lines = guarded.lines("kind=refused");
+    let told: Vec<_> = lines
+        .iter()
+        .rev()
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap().to_owned();
+            (
+                text("subject"),
+                text("cause"),
+                text("request").split(' ').next().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("anonymous", "unauthenticated", "DELETE"),
+        ("unknown", "unauthenticated", "GET"),
+        ("app", "denied", "DELETE"),
+        ("admin", "invalid", "PUT"),
+    ]
+    .map(|(who, why, what)| (who.to_owned(), why.to_owned(), what.to_owned()));
+    assert_eq!(told, expected);
+    let mut connection = guarded.server.connect();
+    for _ in 0..2_000 {
+        connection
+            .request("GET", "/v1/namespaces", &[], b"")
+            .unwrap()
+            .expect(401);
+    }
+    // The next one after the second is over brings the count along.
+    eventually("the flood is counted", || {
+        guarded.ask("", "GET", "/v1/namespaces", &Value::Null);
+        let lines = guarded.lines("kind=refused&limit=1000");
+        let counted: u64 = lines
+            .iter()
+            .filter_map(|line| line["refusals"].as_u64())
+            .sum();
+        (counted > 1_000 && lines.len() < 1_000).then_some(())
+    });
+    let metrics = guarded
+        .ask(&guarded.admin, "GET", "/metrics", &Value::Null)
+        .1;
+    let noted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("waypost_audit_refusals_total "));
+    assert!(noted.unwrap().parse::<u64>().unwrap() > 2_000, "{noted:?}");
+}
+
+#[test]
+fn the_history_of_an_instance_outlives_it_and_is_for_whoever_may_read_the_service() {
+    let guarded = Guarded::start();
+    for state in [
+        "passing", "failing", "failing", "failing", "passing", "passing",
+    ] {
+        let path = format!("{PLACE}/checks/said");
+        let body = json!({ "state": state, "note": format!("it is {state}") });
+        let (status, text) = guarded.ask(&guarded.admin, "PUT", &path, &body);
+        assert_eq!(status, 200, "{text}");
+    }
+    let (_, reader) = guarded.issue(
+        &json!({ "name": "reader", "grants": [{ "verbs": ["read"], "services": "hidden" }] }),
+    );
+    let (_, other) = guarded
+        .issue(&json!({ "name": "other", "grants": [{ "verbs": ["read"], "services": "web" }] }));
+    let history =
+        |token: &str| guarded.ask(token, "GET", &format!("{PLACE}/history"), &Value::Null);
+    let (status, text) = history(&reader);
+    assert_eq!(status, 200, "{text}");
+    let page: Value = serde_json::from_str(&text).unwrap();
+    let words: Vec<_> = page["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|line| line["to"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        words.len() >= 2 && words[0] == "Healthy" && words[1] == "Unhealthy",
+        "{text}"
+    );
+    assert_eq!(history(&other).0, 404);
+    assert_eq!(
+        guarded.ask(&guarded.admin, "DELETE", PLACE, &Value::Null).0,
+        204
+    );
+    let (status, after) = history(&reader);
+    assert_eq!((status, after), (200, text), "it outlives the instance");
+    let (code, told) = guarded.cli(&["history", "hidden/hidden-1"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("Healthy -> Unhealthy"), "{told}");
+}
+
+#[test]
+fn the_journal_is_exported_as_lines_and_followed_from_the_command_line() {
+    use std::io::{BufRead as _, BufReader};
+    let guarded = Guarded::of(Setup::new());
+    let (code, told) = guarded.cli(&["audit", "--kind", "changed"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(
+        told.contains("register: ") && told.contains("instance hidden/hidden-1 (new)"),
+        "{told}"
+    );
+    let (code, exported) = guarded.cli(&["audit", "-o", "jsonl", "--limit", "0"]);
+    assert_eq!(code, 0, "{exported}");
+    let sequences: Vec<u64> = exported
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["sequence"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
+    assert!(
+        sequences.len() >= 2 && sequences.is_sorted_by(|one, other| one > other),
+        "{exported}"
+    );
+    let mut command = waypost(["audit", "-f", "--kind", "refused", "-o", "jsonl"]);
+    command
+        .env("SERVICE_DISCOVERY_URL", guarded.server.url())
+        .env("WAYPOST_TOKEN", &guarded.admin);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    guarded.ask("wp_WRONG", "GET", "/v1/services", &Value::Null);
+    guarded.ask("wp_WRONG", "GET", "/v1/namespaces", &Value::Null);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(line["cause"], "unauthenticated");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (code, told) = guarded.cli(&["audit", "--address", "nowhere"]);
+    assert_eq!(code, 2, "{told}");
+    assert!(
+        told.contains("address") && told.contains("nowhere"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_journal_is_the_administrators() {
+    let guarded = Guarded::start();
+    let verbs = json!([{ "verbs": ["read", "register", "operate", "configure"] }]);
+    let (_, app) = guarded.issue(&json!({ "name": "app", "grants": verbs }));
+    assert_eq!(guarded.ask(&app, "GET", "/v1/audit", &Value::Null).0, 403);
+}

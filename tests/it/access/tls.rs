@@ -1,0 +1,341 @@
+//! TLS on the listener, and who shows a certificate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SanType,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::server::{Server, Setup, eventually, waypost};
+
+/// An authority with the certificates that it issued, as files.
+struct Certificates {
+    folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        let made = Self { folder, issuer };
+        made.issue("server", SanType::IpAddress([127, 0, 0, 1].into()));
+        made
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes `NAME.pem` and `NAME.key`.
+    fn issue(&self, name: &str, san: SanType) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = vec![san];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
+        fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+
+    fn section(&self) -> String {
+        format!(
+            "[http.tls]\ncertificate = {:?}\nkey = {:?}\n",
+            self.text("server.pem"),
+            self.text("server.key")
+        )
+    }
+
+    fn with_clients(&self, access: &str) -> String {
+        format!(
+            "{}client_authorities = {:?}\n{access}",
+            self.section(),
+            self.text("ca.pem")
+        )
+    }
+}
+
+fn uri(name: &str) -> SanType {
+    SanType::URI(name.try_into().unwrap())
+}
+
+fn url(server: &Server) -> String {
+    format!("https://{}", server.address())
+}
+
+/// Runs the CLI over TLS; gives the code and what was said.
+fn cli(server: &Server, ca: &Path, more: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+    let mut command = waypost(arguments);
+    command
+        .env("SERVICE_DISCOVERY_URL", url(server))
+        .env("WAYPOST_CA_FILE", ca);
+    command.envs(more.iter().copied());
+    let output = command.output().unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(told).unwrap(),
+    )
+}
+
+/// Asks with curl; gives the status and the body.
+fn curl(server: &Server, path: &str, arguments: &[&str]) -> (String, String) {
+    let output = Command::new("curl")
+        .args(["-s", "-S", "-m", "20", "-w", "\n%{http_code}"])
+        .args(arguments)
+        .arg(format!("{}{path}", url(server)))
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let (body, status) = text.rsplit_once('\n').unwrap_or((&text, ""));
+    (status.to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_listener_speaks_tls_to_curl_and_to_our_own_command_line_and_tells_who_does_not() {
+    let files = Certificates::new();
+    let server = Setup::new().file(files.section()).start();
+    assert!(server.banner().contains("https://"), "{}", server.banner());
+    let ca = files.text("ca.pem");
+    let (status, body) = curl(&server, "/readyz", &["--cacert", &ca]);
+    assert_eq!((status.as_str(), body.as_str()), ("200", "ok\n"));
+    let (code, told) = cli(&server, &files.path("ca.pem"), &[], &["ls"]);
+    assert_eq!(code, 0, "{told}");
+    // Whoever does not know the authority is told what is wrong, and goes away.
+    let (code, told) = cli(&server, &Certificates::new().path("ca.pem"), &[], &["ls"]);
+    assert_eq!(code, 6, "{told}");
+    assert!(told.contains("certificate"), "{told}");
+    // Plain HTTP to this port gets an answer in plain HTTP.
+    let answer = server.request("GET", "/readyz", &[], b"").expect(400);
+    assert!(answer.text().contains("https"), "{}", answer.text());
+    for version in ["1.2", "1.3"] {
+        let (status, _) = curl(&server, "/livez", &["--cacert", &ca, "--tls-max", version]);
+        assert_eq!(status, "200", "TLS {version}");
+    }
+    let (_, metrics) = curl(&server, "/metrics", &["--cacert", &ca]);
+    assert!(metrics.contains("reason=\"tls_expected\"} 1"), "{metrics}");
+    assert!(metrics.contains("reason=\"tls_handshake\"}"), "{metrics}");
+}
+
+#[test]
+fn old_versions_of_tls_and_names_of_others_are_refused() {
+    let files = Certificates::new();
+    let server = Setup::new().file(files.section()).start();
+    let ca = files.text("ca.pem");
+    let port = server.address().port();
+    let other = format!("other.internal:{port}:127.0.0.1");
+    let output = Command::new("curl")
+        .args(["-s", "-S", "-m", "20", "--cacert", &ca, "--resolve", &other])
+        .arg(format!("https://other.internal:{port}/livez"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let (status, told) = curl(
+        &server,
+        "/livez",
+        &[
+            "--cacert",
+            &ca,
+            "--tls-max",
+            "1.1",
+            "--ciphers",
+            "DEFAULT@SECLEVEL=0",
+        ],
+    );
+    assert_ne!(status, "200", "{told}");
+}
+
+#[test]
+fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() {
+    let files = Certificates::new();
+    let server = Setup::new().file(files.section()).start();
+    let serial = |server: &Server| {
+        let shown = Command::new("openssl")
+            .args(["s_client", "-connect", &server.address().to_string()])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let (_, rest) = text
+            .split_once("-----BEGIN CERTIFICATE-----")
+            .unwrap_or_else(|| panic!("{text}"));
+        rest.split("-----END").next().unwrap().to_owned()
+    };
+    let before = serial(&server);
+    // A pair that does not belong together changes nothing.
+    let (old, key) = (
+        fs::read(files.path("server.pem")).unwrap(),
+        fs::read(files.path("server.key")).unwrap(),
+    );
+    fs::write(
+        files.path("server.key"),
+        KeyPair::generate().unwrap().serialize_pem(),
+    )
+    .unwrap();
+    hang_up(&server);
+    eventually("the fault is told", || {
+        server
+            .log()
+            .contains("must be the key of the certificate")
+            .then_some(())
+    });
+    assert_eq!(serial(&server), before);
+    fs::write(files.path("server.key"), key).unwrap();
+    fs::write(files.path("server.pem"), old).unwrap();
+    files.issue("server", SanType::IpAddress([127, 0, 0, 1].into()));
+    hang_up(&server);
+    eventually("the new certificate is shown", || {
+        (serial(&server) != before).then_some(())
+    });
+    let (status, _) = curl(&server, "/livez", &["--cacert", &files.text("ca.pem")]);
+    assert_eq!(status, "200");
+}
+
+/// Sends SIGHUP.
+fn hang_up(server: &Server) {
+    let sent = Command::new("kill")
+        .args(["-HUP", &server.pid().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn a_certificate_of_a_client_is_who_it_is_and_no_more() {
+    let files = Certificates::new();
+    files.issue("deployer", uri("spiffe://prod/deployer"));
+    files.issue("stranger", uri("spiffe://test/deployer"));
+    let access = "[[access.certificates]]\nname = \"spiffe://prod/*\"\n\
+        grants = [{ verbs = [\"read\", \"register\"], namespaces = \"svc.internal\", services = \"web*\" }]\n\
+        [access]\nshared_secret = \"only-for-this-test\"\n";
+    let server = Setup::new().file(files.with_clients(access)).start();
+    let ca = files.path("ca.pem");
+    let as_client = |name: &str, arguments: &[&str]| {
+        let (certificate, key) = (
+            files.text(&format!("{name}.pem")),
+            files.text(&format!("{name}.key")),
+        );
+        let more = [
+            ("WAYPOST_CERTIFICATE", certificate.as_str()),
+            ("WAYPOST_KEY_FILE", key.as_str()),
+        ];
+        cli(&server, &ca, &more, arguments)
+    };
+    let register = |service: &'static str| {
+        [
+            "register",
+            service,
+            "--address",
+            "127.0.0.1",
+            "--port",
+            "9",
+            "--id",
+            "a",
+        ]
+    };
+    let (code, told) = as_client("deployer", &register("web"));
+    assert_eq!(code, 0, "{told}");
+    let (code, told) = as_client("deployer", &register("api"));
+    assert_eq!(code, 5, "{told}");
+    // The authority issued this one too, and nobody said what it may do.
+    let (code, told) = as_client("stranger", &["ls"]);
+    assert_eq!(code, 5, "{told}");
+    assert!(told.contains("access.certificates"), "{told}");
+    // Without one a token does, and neither does not.
+    assert_eq!(
+        cli(
+            &server,
+            &ca,
+            &[("WAYPOST_TOKEN", "only-for-this-test")],
+            &["ls"]
+        )
+        .0,
+        0
+    );
+    assert_eq!(cli(&server, &ca, &[], &["ls"]).0, 5);
+    let (_, audit) = cli(
+        &server,
+        &ca,
+        &[("WAYPOST_TOKEN", "only-for-this-test")],
+        &["audit", "-o", "json"],
+    );
+    let page: Value = serde_json::from_str(&audit).unwrap();
+    let subjects: Vec<&str> = page["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|line| line["subject"].as_str())
+        .collect();
+    assert!(subjects.contains(&"spiffe://prod/deployer"), "{subjects:?}");
+}
+
+#[test]
+fn where_a_certificate_is_required_nobody_without_one_gets_as_far_as_a_request() {
+    let files = Certificates::new();
+    files.issue("deployer", uri("spiffe://prod/deployer"));
+    let others = Certificates::new();
+    others.issue("deployer", uri("spiffe://prod/deployer"));
+    let access = "client_certificates = \"required\"\n[[access.certificates]]\nname = \"spiffe://prod/deployer\"\n";
+    let server = Setup::new().file(files.with_clients(access)).start();
+    let ca = files.text("ca.pem");
+    let shown = |files: &Certificates| {
+        let pair = [files.text("deployer.pem"), files.text("deployer.key")];
+        curl(
+            &server,
+            "/v1/namespaces",
+            &["--cacert", &ca, "--cert", &pair[0], "--key", &pair[1]],
+        )
+        .0
+    };
+    assert_eq!(shown(&files), "200");
+    assert_ne!(shown(&others), "200", "an authority that nobody named");
+    let (status, _) = curl(&server, "/livez", &["--cacert", &ca]);
+    assert_ne!(status, "200");
+}
+
+#[test]
+fn files_that_cannot_be_used_refuse_the_start_with_their_name_and_the_rule() {
+    let files = Certificates::new();
+    let other = Certificates::new();
+    let pair = |certificate: &str, key: &str| {
+        format!("[http.tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")
+    };
+    for (toml, told) in [
+        (
+            pair(&files.text("none.pem"), &files.text("server.key")),
+            "http.tls.certificate",
+        ),
+        (
+            pair(&files.text("server.key"), &files.text("server.key")),
+            "BEGIN CERTIFICATE",
+        ),
+        (
+            pair(&files.text("server.pem"), &other.text("server.key")),
+            "must be the key of the certificate",
+        ),
+        (
+            "[[access.certificates]]\nname = \"x\"\n".to_owned(),
+            "http.tls.client_authorities",
+        ),
+    ] {
+        let refused = Setup::new().file(toml).refusal();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(told), "{told}: {said}");
+    }
+}

@@ -1,0 +1,362 @@
+//! Everything to a file and back: from a server under load, from a stopped one, and by processes that die meanwhile.
+
+mod files;
+mod kills;
+mod places;
+mod scheduled;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::dns_server::Asker;
+use crate::server::{Server, Setup, eventually, waypost};
+
+const INSTANCES: &str = "/v1/namespaces/svc.internal/services/web/instances";
+const WRITERS: usize = 4;
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Runs `waypost snapshot` and gives its exit code with all that it said.
+fn snapshot(arguments: &[&str]) -> (i32, String) {
+    let output = waypost([&["snapshot"], arguments].concat())
+        .output()
+        .unwrap();
+    (output.status.code().unwrap(), told(&output))
+}
+
+/// The same against a server, with a token.
+fn snapshot_of(server: &Server, token: &str, arguments: &[&str]) -> (i32, String) {
+    let mut command = waypost([&["snapshot"], arguments].concat());
+    command.env("SERVICE_DISCOVERY_URL", server.url());
+    command.env("WAYPOST_TOKEN", token);
+    let output = command.output().unwrap();
+    (output.status.code().unwrap(), told(&output))
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Issues a token.
+fn issued(server: &Server, admin: &str, arguments: &[&str]) -> String {
+    let whole = [&["token", "create"], arguments, &["-q", "-o", "json"]].concat();
+    let mut command = waypost(whole);
+    command.env("SERVICE_DISCOVERY_URL", server.url());
+    command.env("WAYPOST_TOKEN", admin);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+    made["secret"].as_str().unwrap().to_owned()
+}
+
+fn get(server: &Server, token: &str, path: &str) -> Value {
+    let bearer = format!("Bearer {token}");
+    let answer = server.request("GET", path, &[("Authorization", &bearer)], b"");
+    answer.expect(200).json()
+}
+
+/// Lists what is there, without what tells one history from another.
+fn lists(server: &Server, token: &str) -> Vec<Value> {
+    let paths = [
+        "/v1/instances?limit=1000",
+        "/v1/namespaces",
+        "/v1/namespaces/svc.internal/services",
+        "/v1/discovery/services/web/healthy",
+        "/service-discovery/services",
+        "/v1/tokens",
+        "/sd/prometheus",
+    ];
+    let mut lists: Vec<Value> = paths.map(|path| get(server, token, path)).into();
+    lists.iter_mut().for_each(without_history);
+    lists
+}
+
+fn without_history(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for name in ["revision", "timestamp", "generated_at", "modified"] {
+                members.remove(name);
+            }
+            members.values_mut().for_each(without_history);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_history),
+        _ => {}
+    }
+}
+
+fn ids(server: &Server, token: &str) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    let mut after = String::new();
+    loop {
+        let page = get(server, token, &format!("{INSTANCES}?limit=1000{after}"));
+        let instances = page["instances"].as_array().unwrap().iter();
+        ids.extend(instances.map(|instance| instance["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return ids,
+        }
+    }
+}
+
+/// Registers until it is told to end, and gives the ids in the order of their acknowledgements.
+fn registering(
+    server: &Server,
+    token: &str,
+    writer: usize,
+    acknowledged: &AtomicUsize,
+    ended: &AtomicBool,
+) {
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("Authorization", &*bearer),
+        ("Content-Type", "application/json"),
+    ];
+    let mut connection = server.connect();
+    for number in 0.. {
+        if ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let body = json!({"address": format!("10.{writer}.0.{}", number % 250), "port": 8080, "tags": ["t"]});
+        let path = format!("{INSTANCES}/{writer}-{number}");
+        let answer = connection.request("PUT", &path, &headers, body.to_string().as_bytes());
+        answer.unwrap().expect(201);
+        acknowledged.fetch_max(number + 1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table, or one story, is told at once"
+)]
+fn a_snapshot_under_load_holds_what_was_acknowledged_before_and_restores_to_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let mut server = Server::start();
+    let admin = issued(&server, "", &["admin"]);
+    let reader = issued(&server, &admin, &["reader", "--allow", "read"]);
+    let counts: [AtomicUsize; WRITERS] = Default::default();
+    let ended = AtomicBool::new(false);
+    let (before, early) = (counts.each_ref(), file("early.snapshot"));
+    let before = thread::scope(|scope| {
+        for (writer, count) in counts.iter().enumerate() {
+            let (server, admin, ended) = (&server, &admin, &ended);
+            scope.spawn(move || registering(server, admin, writer, count, ended));
+        }
+        eventually("the load runs", || {
+            before
+                .iter()
+                .all(|count| count.load(Ordering::SeqCst) >= 10)
+                .then_some(())
+        });
+        let known = before.map(|count| count.load(Ordering::SeqCst));
+        let (code, said) = snapshot_of(&server, &admin, &["save", path(&early)]);
+        ended.store(true, Ordering::SeqCst);
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("the server key is not in it"), "{said}");
+        known
+    });
+    let mode = early.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // What was taken amid the load: all that was acknowledged before, and no writer's later one without its earlier ones.
+    let key = server.data_dir().join("server.key");
+    let taken = restored(&early, &file("early"), &key);
+    let there = ids(&taken, &admin);
+    for (writer, before) in before.into_iter().enumerate() {
+        let of_writer = there
+            .iter()
+            .filter(|id| id.starts_with(&format!("{writer}-")))
+            .count();
+        assert!(
+            of_writer >= before,
+            "writer {writer}: {of_writer} of {before}"
+        );
+        for number in 0..of_writer {
+            assert!(
+                there.contains(&format!("{writer}-{number}")),
+                "{writer}-{number} is missing"
+            );
+        }
+    }
+    drop(taken);
+
+    // What was taken at rest answers the same in every way, to the same tokens.
+    let drain = json!({"mode": "Draining", "reason": "a test"});
+    let bearer = format!("Bearer {admin}");
+    let headers = [
+        ("Authorization", &*bearer),
+        ("Content-Type", "application/json"),
+    ];
+    let mode = format!("{INSTANCES}/0-0/mode");
+    server
+        .request("PUT", &mode, &headers, drain.to_string().as_bytes())
+        .expect(200);
+    let late = file("late.snapshot");
+    assert_eq!(snapshot_of(&server, &admin, &["save", path(&late)]).0, 0);
+    let expected = (
+        lists(&server, &admin),
+        dns(&server),
+        get(&server, &reader, "/v1/discover/web"),
+    );
+    let epoch = epoch_of(&server, &admin);
+    assert!(server.terminate().success());
+    let back = restored(&late, &file("late"), &key);
+    assert_eq!(lists(&back, &admin), expected.0);
+    assert_eq!(dns(&back), expected.1);
+    let (mut found, mut wanted) = (get(&back, &reader, "/v1/discover/web"), expected.2);
+    without_history(&mut found);
+    without_history(&mut wanted);
+    assert_eq!(found, wanted);
+    let (new, number) = epoch_of(&back, &admin);
+    assert_ne!(new, epoch.0);
+    assert!(number > epoch.1, "{number} does not follow {}", epoch.1);
+}
+
+/// Restores with the key and starts a server over it.
+fn restored(snapshot_file: &Path, data_dir: &Path, key: &Path) -> Server {
+    let (file, data, key) = (path(snapshot_file), path(data_dir), path(key));
+    let (code, said) = snapshot(&["restore", file, "--data-dir", data, "--server-key", key]);
+    assert_eq!(code, 0, "{said}");
+    Setup::new().data_dir(data_dir).start()
+}
+
+fn epoch_of(server: &Server, token: &str) -> (String, u64) {
+    let found = get(server, token, &format!("{INSTANCES}/0-1"));
+    let (epoch, number) = found["revision"].as_str().unwrap().split_once('.').unwrap();
+    (epoch.to_owned(), number.parse().unwrap())
+}
+
+/// The code and the number of answers.
+fn dns(server: &Server) -> (u8, u16) {
+    Asker::new(server.dns()).ask("web.svc.internal")
+}
+
+#[test]
+fn a_follower_of_the_old_history_gets_everything_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let mut server = Server::start();
+    let body = json!({"address": "10.0.0.1", "port": 80});
+    server.put(&format!("{INSTANCES}/a"), &body).expect(201);
+    let known = server.get(&format!("{INSTANCES}/a")).expect(200).json();
+    let known = known["revision"].as_str().unwrap().to_owned();
+    assert_eq!(snapshot_of(&server, "", &["save", path(&file)]).0, 0);
+    assert!(server.terminate().success());
+    let back = restored(
+        &file,
+        &folder.path().join("back"),
+        &server.data_dir().join("server.key"),
+    );
+    let mut connection = back.connect();
+    connection
+        .send("GET", "/v1/watch", &[("Last-Event-ID", &known)], b"")
+        .unwrap();
+    let heard = connection.until("event: synced").unwrap();
+    assert!(heard.contains("event: reset"), "{heard}");
+    assert!(
+        heard.contains("the registry was restored or made anew since"),
+        "{heard}"
+    );
+    assert!(heard.contains("event: service"), "{heard}");
+}
+
+#[test]
+fn only_who_may_administer_everything_takes_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let server = Setup::new()
+        .env("WAYPOST__ACCESS__PUBLIC_READS", "true")
+        .start();
+    let admin = issued(&server, "", &["admin"]);
+    let reader = issued(&server, &admin, &["reader", "--allow", "read"]);
+    let of_a_team = ["team", "--allow", "read,admin:svc.internal/web*"];
+    let of_a_team = issued(&server, &admin, &of_a_team);
+    for token in ["", "wp_guessed", &reader, &of_a_team] {
+        let (code, said) = snapshot_of(&server, token, &["save", path(&file)]);
+        assert_eq!(code, 5, "{token}: {said}");
+        assert!(!file.exists() && !folder.path().join("a.snapshot.partial").exists());
+    }
+    assert_eq!(snapshot_of(&server, &admin, &["save", path(&file)]).0, 0);
+    // What was once handed out stays: nothing of the secrets is in it.
+    let bytes = fs::read(&file).unwrap();
+    for secret in [&admin, &reader] {
+        let found = bytes
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes());
+        assert!(!found, "a token is in the snapshot");
+    }
+}
+
+#[test]
+fn a_file_is_not_written_over_unless_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    fs::write(&file, "something of somebody").unwrap();
+    let server = Server::start();
+    let (code, said) = snapshot_of(&server, "", &["save", path(&file)]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("exists already"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "something of somebody");
+    assert_eq!(
+        snapshot_of(&server, "", &["save", path(&file), "--force"]).0,
+        0
+    );
+    assert_eq!(snapshot(&["verify", path(&file)]).0, 0);
+}
+
+#[test]
+fn a_stopped_servers_directory_is_saved_and_a_running_ones_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (online, offline) = (
+        folder.path().join("a.snapshot"),
+        folder.path().join("b.snapshot"),
+    );
+    let mut server = Server::start();
+    let body = json!({"address": "10.0.0.1", "port": 80});
+    server.put(&format!("{INSTANCES}/a"), &body).expect(201);
+    let data = server.data_dir().to_owned();
+    let save = ["save", path(&offline), "--data-dir", path(&data)];
+    let (code, said) = snapshot(&save);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains(&format!("is in use by process {}", server.pid())),
+        "{said}"
+    );
+    assert!(said.contains("without --data-dir"), "{said}");
+    assert_eq!(snapshot_of(&server, "", &["save", path(&online)]).0, 0);
+    server.kill9();
+    let (code, said) = snapshot(&save);
+    assert_eq!(code, 0, "{said}");
+    let counts = |file: &Path| {
+        let (code, said) = snapshot(&["inspect", path(file), "-o", "json"]);
+        assert_eq!(code, 0, "{said}");
+        let value: Value = serde_json::from_str(&said).unwrap();
+        (value["counts"].clone(), value["namespaces"].clone())
+    };
+    assert_eq!(counts(&online), counts(&offline));
+    // And the server goes on from where it was.
+    server.restart();
+    server.get(&format!("{INSTANCES}/a")).expect(200);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_as_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let mut server = Server::start();
+    let url = server.url();
+    assert!(server.terminate().success());
+    let (code, said) = snapshot(&["save", path(&file), "--server", &url]);
+    assert_eq!(code, 6, "{said}");
+    assert!(!file.exists());
+}

@@ -1,0 +1,242 @@
+//! Two hundred clients and random faults, checked against what each client was told: 45 seconds, or 30 minutes in the long
+//! form, which writes `benches/results/soak.md`.
+//!
+//! A client owns its instances. What was acknowledged holds, and is read back at once; of a change without an answer nobody
+//! knows whether and when it happens, so that its instance is left alone and may be either at the end.
+
+mod client;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use client::{Client, Follower, Random};
+
+use crate::attacks::rss_kib;
+use crate::server::{Server, eventually_within};
+use crate::skips::long_forms;
+
+const CLIENTS: u64 = 190;
+const FOLLOWERS: u64 = 10;
+const SHORT: Duration = Duration::from_secs(40);
+const LONG: Duration = Duration::from_secs(30 * 60);
+/// What the process may hold at any time: twice what 200 clients and a full log of changes take.
+const RSS_KIB_MAX: u64 = 320 * 1_024;
+
+/// What clients and conductor share.
+pub(crate) struct Stage {
+    address: Mutex<SocketAddr>,
+    is_over: AtomicBool,
+    pub(crate) counts: Counts,
+}
+
+/// What happened, for the record.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) unknown: AtomicU64,
+    pub(crate) reads: AtomicU64,
+    pub(crate) beats: AtomicU64,
+    pub(crate) events: AtomicU64,
+}
+
+impl Stage {
+    pub(crate) fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+}
+
+/// What the conductor did and saw.
+#[derive(Debug, Default)]
+struct Faults {
+    kills: u32,
+    stops: u32,
+    restarts: u32,
+    /// Seconds since the beginning and resident KiB, with how long that process has been there.
+    memory: Vec<(u64, u64, u64)>,
+}
+
+/// Lets things happen to the server for as long as the play lasts.
+fn conduct(server: &mut Server, stage: &Stage, length: Duration) -> Faults {
+    let mut random = Random::new(3);
+    let mut faults = Faults::default();
+    let began = Instant::now();
+    let mut process_began = began;
+    let (mut next_fault, mut next_look) = (Duration::from_secs(2), Duration::ZERO);
+    while began.elapsed() < length {
+        let now = began.elapsed();
+        if now >= next_look {
+            next_look = now + Duration::from_millis(500);
+            let age = process_began.elapsed().as_secs();
+            let rss = rss_kib(server.pid());
+            faults.memory.push((now.as_secs(), rss, age));
+        }
+        // The last third of the play is without an end of the process, so that its memory can be looked at.
+        let may_end = now < length * 2 / 3;
+        if now >= next_fault {
+            next_fault = now + Duration::from_millis(500 + random.below(4_000));
+            match random.below(if may_end { 10 } else { 4 }) {
+                0..4 => {
+                    faults.stops += 1;
+                    server.signal("-STOP");
+                    thread::sleep(Duration::from_millis(random.below(1_500)));
+                    server.signal("-CONT");
+                }
+                4..9 => {
+                    faults.kills += 1;
+                    server.kill9();
+                    server.restart();
+                    process_began = Instant::now();
+                }
+                _ => {
+                    faults.restarts += 1;
+                    server.restart();
+                    process_began = Instant::now();
+                }
+            }
+            *stage.address.lock().unwrap() = server.address();
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    faults
+}
+
+#[test]
+fn two_hundred_clients_and_random_faults_leave_what_was_acknowledged() {
+    let length = if long_forms() { LONG } else { SHORT };
+    let mut server = Server::start();
+    let stage = Stage {
+        address: Mutex::new(server.address()),
+        is_over: AtomicBool::new(false),
+        counts: Counts::default(),
+    };
+    let (faults, clients) = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let stage = &stage;
+                scope.spawn(move || Client::new(number).play(stage))
+            })
+            .collect();
+        for number in 0..FOLLOWERS {
+            let stage = &stage;
+            scope.spawn(move || Follower::new(number).play(stage));
+        }
+        let faults = conduct(&mut server, &stage, length);
+        stage.is_over.store(true, Ordering::Release);
+        let clients: Vec<Client> = clients.into_iter().map(|it| it.join().unwrap()).collect();
+        // Followers wait for the end of their stream.
+        server.restart();
+        *stage.address.lock().unwrap() = server.address();
+        (faults, clients)
+    });
+    let counts = &stage.counts;
+    println!(
+        "{counts:?}, {} kills, {} stops, {} restarts",
+        faults.kills, faults.stops, faults.restarts
+    );
+    eventually_within(Duration::from_secs(30), "it is ready", || {
+        (server.get("/readyz").status == 200).then_some(())
+    });
+    let found = client::everything(&server);
+    let known: usize = clients
+        .iter()
+        .map(|client| client.agrees_with(&found))
+        .sum();
+    assert_eq!(
+        known,
+        found.len(),
+        "somebody is there whom nobody registered"
+    );
+    assert!(
+        counts.acknowledged.load(Ordering::Relaxed) > 1_000,
+        "{counts:?}"
+    );
+    assert!(counts.events.load(Ordering::Relaxed) > 100, "{counts:?}");
+    assert!(faults.kills > 1 && faults.stops > 1, "{faults:?}");
+    let highest = faults.memory.iter().map(|(_, rss, _)| *rss).max().unwrap();
+    assert!(highest < RSS_KIB_MAX, "{highest} KiB");
+    let (before, after) = last_process(&faults);
+    println!("the last process: {before} KiB, then {after} KiB; at most {highest} KiB");
+    if long_forms() {
+        // The log of changes is full after ten minutes: from then on the process does not grow.
+        assert!(after * 10 <= before * 11, "{before} KiB became {after} KiB");
+        write_results(
+            length,
+            counts,
+            &faults,
+            (before, after, highest),
+            found.len(),
+        );
+    }
+}
+
+/// The median memory of the first and the second half of what the last process was seen with, its beginning left out.
+fn last_process(faults: &Faults) -> (u64, u64) {
+    let begin = faults
+        .memory
+        .iter()
+        .rposition(|(_, _, age)| *age == 0)
+        .unwrap_or(0);
+    let seen: Vec<u64> = faults.memory[begin..]
+        .iter()
+        .map(|(_, rss, _)| *rss)
+        .collect();
+    let (first, second) = seen.split_at(seen.len() / 2);
+    let median = |half: &[u64]| {
+        let mut half = half.to_vec();
+        half.sort_unstable();
+        half.get(half.len() / 2).copied().unwrap_or_default()
+    };
+    (median(first), median(second))
+}
+
+fn write_results(
+    length: Duration,
+    counts: &Counts,
+    faults: &Faults,
+    (before, after, highest): (u64, u64, u64),
+    left: usize,
+) {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let text = format!(
+        "# Soak\n\n\
+         `WAYPOST_LONG=1 cargo test -p waypost --test it soak` wrote this.\n\n\
+         | what | figure |\n|---|---|\n\
+         | length | {} min |\n\
+         | clients, followers | {CLIENTS}, {FOLLOWERS} |\n\
+         | changes acknowledged | {} |\n\
+         | changes refused | {} |\n\
+         | changes without an answer | {} |\n\
+         | reads, each equal to what was acknowledged before | {} |\n\
+         | heartbeats | {} |\n\
+         | events to followers | {} |\n\
+         | `kill -9`, stops in order, SIGSTOP | {}, {}, {} |\n\
+         | instances at the end, all as acknowledged | {left} |\n\
+         | acknowledged and lost | 0 |\n\
+         | memory of the last process, first and second half | {} MiB, {} MiB |\n\
+         | most memory at any time | {} MiB |\n",
+        length.as_secs() / 60,
+        of(&counts.acknowledged),
+        of(&counts.refused),
+        of(&counts.unknown),
+        of(&counts.reads),
+        of(&counts.beats),
+        of(&counts.events),
+        faults.kills,
+        faults.restarts,
+        faults.stops,
+        before / 1_024,
+        after / 1_024,
+        highest / 1_024,
+    );
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/results/soak.md");
+    std::fs::write(file, text).unwrap();
+}
