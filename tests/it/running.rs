@@ -109,9 +109,13 @@ impl Manager {
     }
 
     /// Holds both sockets for DNS, too.
-    fn with_dns(mut self) -> Self {
+    fn with_dns(self) -> Self {
+        self.with_dns_on("127.0.0.1:0")
+    }
+
+    fn with_dns_on(mut self, address: &str) -> Self {
         let pair = (0..16).find_map(|_| {
-            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+            let tcp = TcpListener::bind(address).unwrap();
             let udp = UdpSocket::bind(tcp.local_addr().unwrap()).ok()?;
             Some((udp, tcp))
         });

@@ -233,6 +233,9 @@ fn listen(config: &Config, sockets: Inherited) -> Result<(Server, DnsServer), Se
         None => Server::bind(&config.http),
     };
     let server = server.map_err(|error| refused(&error))?;
+    // The rules saw the address of the settings, in whose place a socket may have come.
+    let may_listen = config.access.startup_check(server.local_addr().ip());
+    may_listen.map_err(|error| ServeError::Usage(format!("http: {error}")))?;
     let dns = if sockets.dns.is_empty() {
         DnsServer::bind(&config.dns)
     } else {

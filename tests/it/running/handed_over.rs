@@ -220,6 +220,19 @@ fn a_socket_that_cannot_be_served_is_refused_by_name_with_the_remedy() {
 }
 
 #[test]
+fn a_socket_that_others_reach_needs_what_an_address_that_others_reach_does() {
+    let mut manager = Manager::new();
+    manager.http = TcpListener::bind("0.0.0.0:0").unwrap();
+    let said = refusal(&manager);
+    assert!(said.contains("without any credential"), "{said}");
+    let manager = Manager::new().with_dns_on("0.0.0.0:0");
+    let mut server = manager.spawn();
+    assert_eq!(server.wait().code(), Some(1));
+    let said = server.read("log");
+    assert!(said.contains("dns.allow"), "{said}");
+}
+
+#[test]
 fn dns_over_one_transport_alone_is_refused_with_the_address() {
     let manager = Manager::new().with_dns();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
