@@ -76,13 +76,19 @@ fn the_compose_file_of_source_003_wires_a_service_and_the_registry() {
         own["depends_on"]["service-discovery"]["condition"],
         "service_healthy"
     );
-    let of_registry = variables(registry);
+    the_variables_are_in_force(&variables(own), &variables(registry));
+}
+
+/// Starts the registry with its variables and asks it with those of the service.
+fn the_variables_are_in_force(
+    of_service: &BTreeMap<String, String>,
+    of_registry: &BTreeMap<String, String>,
+) {
     let mut server = Setup::new();
-    for (name, value) in &of_registry {
+    for (name, value) in of_registry {
         server = server.env(name, value);
     }
     let server = server.start();
-    let of_service = variables(own);
     let url = of_service["SERVICE_DISCOVERY_URL"].as_str();
     assert_eq!(
         url, "http://service-discovery:3004",
@@ -100,7 +106,7 @@ fn the_compose_file_of_source_003_wires_a_service_and_the_registry() {
     assert!(!list(None).status.success(), "the secret is in force");
     // The loader knows each: none is a word that nobody reads.
     let shown = waypost(["config", "show", "-o", "json"])
-        .envs(&of_registry)
+        .envs(of_registry)
         .output()
         .unwrap();
     let rows: Vec<Value> = serde_json::from_slice(&shown.stdout).unwrap();
