@@ -28,10 +28,6 @@ fn variables(service: &Value) -> BTreeMap<String, String> {
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "a table, or one story, is told at once"
-)]
 fn the_compose_file_of_source_003_wires_a_service_and_the_registry() {
     const TEST: &str = "the_compose_file_of_source_003_wires_a_service_and_the_registry";
     let python = match peer("WAYPOST_PEER_PYTHON") {
