@@ -75,7 +75,7 @@ impl Fort {
     fn grew_at_most(&self, kib: u64, by: &str) {
         let now = self.rss_kib();
         let grown = now.saturating_sub(self.rss_before);
-        println!("{by}: {} KiB before, {now} KiB after", self.rss_before);
+        eprintln!("{by}: {} KiB before, {now} KiB after", self.rss_before);
         assert!(grown <= kib, "{by}: the process grew by {grown} KiB");
     }
 
@@ -144,7 +144,7 @@ pub(crate) fn sockets(wanted: usize) -> usize {
     let room = allowed.saturating_sub(OTHERS);
     let sockets = wanted.min(usize::try_from(room).unwrap_or(usize::MAX));
     if sockets < wanted {
-        println!("{sockets} sockets instead of {wanted}: {allowed} files may be open here");
+        eprintln!("{sockets} sockets instead of {wanted}: {allowed} files may be open here");
     }
     sockets
 }

@@ -407,13 +407,13 @@ fn what_cloud_map_registers_rest_and_dns_show_and_the_other_way_round() {
 }
 
 /// One request as it goes over the wire: the operation and its body.
-fn request(operation: &str, body: &Value) -> (String, String) {
+pub(crate) fn request(operation: &str, body: &Value) -> (String, String) {
     (operation.to_owned(), body.to_string())
 }
 
 impl Server {
     /// Calls an operation in JSON, without a signature.
-    fn post_aws(&self, (operation, body): &(String, String)) -> (u16, Value) {
+    pub(crate) fn post_aws(&self, (operation, body): &(String, String)) -> (u16, Value) {
         let target = format!("Route53AutoNaming_v20170314.{operation}");
         let headers = [
             ("Content-Type", "application/x-amz-json-1.1"),

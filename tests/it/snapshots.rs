@@ -15,6 +15,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::cloudmap::request;
 use crate::dns_server::Asker;
 use crate::server::{Server, Setup, eventually, waypost};
 
@@ -134,92 +135,117 @@ fn registering(
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "a table, or one story, is told at once"
-)]
-fn a_snapshot_under_load_holds_what_was_acknowledged_before_and_restores_to_the_same_answers() {
+fn a_snapshot_under_load_holds_all_that_was_acknowledged_before() {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name);
-    let mut server = Server::start();
+    let file = folder.path().join("a.snapshot");
+    let server = Server::start();
     let admin = issued(&server, "", &["admin"]);
-    let reader = issued(&server, &admin, &["reader", "--allow", "read"]);
     let counts: [AtomicUsize; WRITERS] = Default::default();
     let ended = AtomicBool::new(false);
-    let (before, early) = (counts.each_ref(), file("early.snapshot"));
+    let known = || counts.each_ref().map(|count| count.load(Ordering::SeqCst));
     let before = thread::scope(|scope| {
         for (writer, count) in counts.iter().enumerate() {
             let (server, admin, ended) = (&server, &admin, &ended);
             scope.spawn(move || registering(server, admin, writer, count, ended));
         }
         eventually("the load runs", || {
-            before
-                .iter()
-                .all(|count| count.load(Ordering::SeqCst) >= 10)
-                .then_some(())
+            known().iter().all(|count| *count >= 10).then_some(())
         });
-        let known = before.map(|count| count.load(Ordering::SeqCst));
-        let (code, said) = snapshot_of(&server, &admin, &["save", path(&early)]);
+        let known = known();
+        let (code, said) = snapshot_of(&server, &admin, &["save", path(&file)]);
         ended.store(true, Ordering::SeqCst);
         assert_eq!(code, 0, "{said}");
         assert!(said.contains("the server key is not in it"), "{said}");
         known
     });
-    let mode = early.metadata().unwrap().permissions().mode();
+    let mode = file.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-
-    // What was taken amid the load: all that was acknowledged before, and no writer's later one without its earlier ones.
     let key = server.data_dir().join("server.key");
-    let taken = restored(&early, &file("early"), &key);
+    let taken = restored(&file, &folder.path().join("data"), &key);
     let there = ids(&taken, &admin);
     for (writer, before) in before.into_iter().enumerate() {
-        let of_writer = there
-            .iter()
-            .filter(|id| id.starts_with(&format!("{writer}-")))
-            .count();
-        assert!(
-            of_writer >= before,
-            "writer {writer}: {of_writer} of {before}"
-        );
+        let prefix = format!("{writer}-");
+        let of_writer = there.iter().filter(|id| id.starts_with(&prefix)).count();
+        assert!(of_writer >= before, "{writer}: {of_writer} of {before}");
+        // One moment: nobody's later one without the earlier ones.
         for number in 0..of_writer {
-            assert!(
-                there.contains(&format!("{writer}-{number}")),
-                "{writer}-{number} is missing"
-            );
+            let id = format!("{prefix}{number}");
+            assert!(there.contains(&id), "{id} is missing");
         }
     }
-    drop(taken);
+}
 
-    // What was taken at rest answers the same in every way, to the same tokens.
+#[test]
+fn a_restored_registry_answers_the_same_in_every_protocol_and_to_the_same_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let mut server = Server::start();
+    for (id, address) in [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "10.0.0.3")] {
+        let body =
+            json!({"address": address, "port": 80, "tags": ["t"], "attributes": {"version": "7"}});
+        server.put(&format!("{INSTANCES}/{id}"), &body).expect(201);
+    }
     let drain = json!({"mode": "Draining", "reason": "a test"});
-    let bearer = format!("Bearer {admin}");
-    let headers = [
-        ("Authorization", &*bearer),
-        ("Content-Type", "application/json"),
-    ];
-    let mode = format!("{INSTANCES}/0-0/mode");
     server
-        .request("PUT", &mode, &headers, drain.to_string().as_bytes())
+        .put(&format!("{INSTANCES}/a/mode"), &drain)
         .expect(200);
-    let late = file("late.snapshot");
-    assert_eq!(snapshot_of(&server, &admin, &["save", path(&late)]).0, 0);
-    let expected = (
-        lists(&server, &admin),
-        dns(&server),
-        get(&server, &reader, "/v1/discover/web"),
-    );
-    let epoch = epoch_of(&server, &admin);
+    let admin = issued(&server, "", &["admin"]);
+    let reader = issued(&server, &admin, &["reader", "--allow", "read"]);
+    assert_eq!(snapshot_of(&server, &admin, &["save", path(&file)]).0, 0);
+    let before = seen(&server, &admin, &reader);
+    let (epoch, number) = epoch_of(&server, &admin);
+    let serial_before = serial(&server, &admin);
     assert!(server.terminate().success());
-    let back = restored(&late, &file("late"), &key);
-    assert_eq!(lists(&back, &admin), expected.0);
-    assert_eq!(dns(&back), expected.1);
-    let (mut found, mut wanted) = (get(&back, &reader, "/v1/discover/web"), expected.2);
-    without_history(&mut found);
-    without_history(&mut wanted);
-    assert_eq!(found, wanted);
-    let (new, number) = epoch_of(&back, &admin);
-    assert_ne!(new, epoch.0);
-    assert!(number > epoch.1, "{number} does not follow {}", epoch.1);
+
+    let key = server.data_dir().join("server.key");
+    let back = restored(&file, &folder.path().join("data"), &key);
+    assert_eq!(seen(&back, &admin, &reader), before);
+    let (new_epoch, new_number) = epoch_of(&back, &admin);
+    assert_ne!(new_epoch, epoch);
+    assert!(new_number > number, "{new_number} does not follow {number}");
+    let ahead = serial(&back, &admin).wrapping_sub(serial_before);
+    assert!(ahead > 0 && ahead < 1 << 31, "the serial moved by {ahead}");
+    let bearer = format!("Bearer {admin}");
+    let gone = format!("{INSTANCES}/b");
+    back.request("DELETE", &gone, &[("Authorization", &bearer)], b"")
+        .expect(204);
+}
+
+#[test]
+fn an_operation_of_cloud_map_is_met_by_its_repetition_after_a_restore() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let mut server = Server::start();
+    let create = json!({ "Name": "plain", "CreatorRequestId": "once" });
+    let made = server.post_aws(&request("CreateHttpNamespace", &create));
+    assert_eq!(made.0, 200, "{}", made.1);
+    assert_eq!(snapshot_of(&server, "", &["save", path(&file)]).0, 0);
+    assert!(server.terminate().success());
+    let key = server.data_dir().join("server.key");
+    let back = restored(&file, &folder.path().join("data"), &key);
+    assert_eq!(
+        back.post_aws(&request("CreateHttpNamespace", &create)),
+        made
+    );
+}
+
+/// All that is shown to two who ask.
+fn seen(server: &Server, admin: &str, reader: &str) -> (Vec<Value>, Value, (u8, u16)) {
+    let mut discovered = get(server, reader, "/v1/discover/web");
+    without_history(&mut discovered);
+    (lists(server, admin), discovered, dns(server))
+}
+
+/// The serial of the zone, over the wire.
+fn serial(server: &Server, token: &str) -> u32 {
+    let mut command = waypost(["resolve", "svc.internal", "--type", "SOA", "-o", "json"]);
+    command.env("SERVICE_DISCOVERY_URL", server.url());
+    command.env("WAYPOST_TOKEN", token);
+    let output = command.output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", told(&output)));
+    let data = found["answers"][0]["data"].as_str().unwrap();
+    data.split_whitespace().nth(2).unwrap().parse().unwrap()
 }
 
 /// Restores with the key and starts a server over it.
@@ -231,7 +257,7 @@ fn restored(snapshot_file: &Path, data_dir: &Path, key: &Path) -> Server {
 }
 
 fn epoch_of(server: &Server, token: &str) -> (String, u64) {
-    let found = get(server, token, &format!("{INSTANCES}/0-1"));
+    let found = get(server, token, &format!("{INSTANCES}/c"));
     let (epoch, number) = found["revision"].as_str().unwrap().split_once('.').unwrap();
     (epoch.to_owned(), number.parse().unwrap())
 }

@@ -224,6 +224,13 @@ pub struct InstanceChange {
     pub after: Option<Arc<Instance>>,
 }
 
+impl InstanceChange {
+    fn is_of(&self, key: &InstanceKey) -> bool {
+        let instance = self.after.as_ref().or(self.before.as_ref());
+        instance.is_some_and(|instance| instance.key() == key)
+    }
+}
+
 /// Everything one batch touched.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
@@ -739,7 +746,12 @@ impl Snapshot {
             Arc::make_mut(namespace).modified = revision;
         }
         effects.touched.push(Touched::Instance(key.clone()));
-        effects.instances.push(InstanceChange { before, after });
+        // A batch that writes several objects of an instance changed it once: what was in between nobody saw.
+        let mut noted = effects.instances.iter_mut().rev();
+        match noted.find(|change| change.is_of(key)) {
+            Some(change) => change.after = after,
+            None => effects.instances.push(InstanceChange { before, after }),
+        }
     }
 
     fn namespace_mut(&mut self, name: &NamespaceName, at: Timestamp) -> &mut NamespaceState {

@@ -13,6 +13,9 @@ use crate::config::SqliteConfig;
 /// Not looked at yet, or nobody can tell.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Many times what the number of a reserved revision takes.
+const A_LITTLE: u64 = 1_024 * 1_024;
+
 type Probe = Box<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
 
 /// The disk of the data directory.
@@ -99,6 +102,11 @@ impl Space {
                 back(self.read_only_below)
             )
         })
+    }
+
+    /// Says whether a page or two can be written without a thought.
+    pub(crate) fn has_a_little(&self) -> bool {
+        self.free_bytes().is_some_and(|free| free >= A_LITTLE)
     }
 
     /// Says that there is not much left, as it was found last.

@@ -113,11 +113,16 @@ impl SqliteStore {
 
     /// Looks how much of the disk is left, and goes on writing when there is room again. Returns the free bytes.
     pub(crate) fn look_at_disk(&self) -> Option<u64> {
-        if self.space.look().is_none() && self.refusal.get().is_none() {
-            let mut guard = self.lock();
-            if let Some(state) = guard.as_mut()
-                && let Err(failure) = state.write_unwritten()
-            {
+        let is_out = self.space.look().is_some();
+        if self.refusal.get().is_none()
+            && let Some(state) = self.lock().as_mut()
+        {
+            let written = match is_out {
+                false => state.write_unwritten(),
+                true if self.space.has_a_little() => state.reserve_more(),
+                true => Ok(()),
+            };
+            if let Err(failure) = written {
                 self.refuse(&failure);
             }
         }

@@ -6,8 +6,9 @@ use std::collections::btree_map::Entry;
 use waypost_core::{Batch, Change, CommitError, Object, ObjectKey, Revision, encode};
 
 use crate::index::Place;
+use crate::meta;
 use crate::refusal::Failure;
-use crate::state::{State, Undo, Verdict, Written};
+use crate::state::{RESERVED_MIN, State, Undo, Verdict, Written, reserve};
 
 /// Each object as it was said last.
 #[derive(Default)]
@@ -90,6 +91,17 @@ impl State {
             self.index.set(kind, &path, place);
         }
         Ok(revision)
+    }
+
+    /// Reserves more revisions for what is yet to be said, when few are left. This writes a page or two, and nothing else.
+    pub(crate) fn reserve_more(&mut self) -> Result<(), Failure> {
+        if self.meta.revision + RESERVED_MIN <= self.meta.reserved {
+            return Ok(());
+        }
+        let reserved = reserve(self.meta.revision);
+        meta::write(&self.connection, "reserved", reserved)?;
+        self.meta.reserved = reserved;
+        Ok(())
     }
 
     /// Writes what was said, in one durable step. After an error nothing more is written, and it is still said.

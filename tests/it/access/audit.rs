@@ -55,16 +55,19 @@ fn every_accepted_change_is_in_the_journal_with_who_did_it_and_what_was_there_be
         (&json!("instance"), &json!("hidden-1"))
     );
     assert_eq!(
-        object["before"]["tags"],
+        object["before"]["spec"]["tags"],
         json!(["secret-place"]),
         "{object}"
     );
-    assert_eq!(object["after"]["tags"], json!(["blue"]));
+    assert_eq!(object["after"]["spec"]["tags"], json!(["blue"]));
     // What is created has no before, what is removed no after.
     assert_eq!(guarded.ask(&app, "DELETE", PLACE, &Value::Null).0, 204);
     let lines = guarded.lines("subject=app&cause=deregister&service=hidden");
     assert_eq!(lines[0]["objects"][0]["after"], Value::Null);
-    assert_eq!(lines[0]["objects"][0]["before"]["tags"], json!(["blue"]));
+    assert_eq!(
+        lines[0]["objects"][0]["before"]["spec"]["tags"],
+        json!(["blue"])
+    );
     // Credentials are there without anything that could be sent.
     let lines = guarded.lines("cause=put_document");
     assert_eq!(lines.len(), 2, "{lines:?}");

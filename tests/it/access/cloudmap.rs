@@ -203,7 +203,9 @@ fn every_operation_of_cloud_map_decides_who_may() {
             let (status, text) = guarded.call(&reader, operation, input);
             let is_refused = text.contains("AccessDenied")
                 || text.contains("AlreadyExists")
-                || text.contains("NotFound");
+                || text.contains("NotFound")
+                // Which kind it is, is told to whoever may read it.
+                || text.contains("is of type");
             assert!(
                 status >= 400 && is_refused,
                 "{operation} by a reader: {status} {text}"

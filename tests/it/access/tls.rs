@@ -22,6 +22,9 @@ struct Certificates {
 impl Certificates {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "an authority of the tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -240,12 +243,11 @@ fn a_certificate_of_a_client_is_who_it_is_and_no_more() {
         [
             "register",
             service,
+            "a",
             "--address",
             "127.0.0.1",
             "--port",
             "9",
-            "--id",
-            "a",
         ]
     };
     let (code, told) = as_client("deployer", &register("web"));

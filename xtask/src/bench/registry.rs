@@ -81,27 +81,45 @@ pub(super) fn run(environment: &Environment, quick: bool) -> Result<(), Failure>
 struct Subject {
     name: &'static str,
     request: Vec<u8>,
-    goal_ratio: f64,
+    goal_ratio: Option<f64>,
     goal_instructions: Option<f64>,
+    /// With a token, rates of address and token, and the journal that is always kept.
+    is_guarded: bool,
 }
 
 impl Subject {
-    fn all() -> [Self; 2] {
+    fn all() -> [Self; 4] {
         let discover = format!(
             "GET /v1/discovery/services/{SERVICE}/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n"
         );
         [
             Self {
                 name: "GET discover",
-                request: discover.into_bytes(),
-                goal_ratio: 1.35,
+                request: discover.clone().into_bytes(),
+                goal_ratio: Some(1.35),
                 goal_instructions: Some(13_000.0),
+                is_guarded: false,
+            },
+            Self {
+                name: "GET discover with token and limits",
+                request: discover.into_bytes(),
+                goal_ratio: None,
+                goal_instructions: Some(17_000.0),
+                is_guarded: true,
             },
             Self {
                 name: "POST heartbeat",
                 request: heartbeat(1),
-                goal_ratio: 1.5,
+                goal_ratio: Some(1.5),
                 goal_instructions: None,
+                is_guarded: false,
+            },
+            Self {
+                name: "POST heartbeat with token and limits",
+                request: heartbeat(1),
+                goal_ratio: None,
+                goal_instructions: None,
+                is_guarded: true,
             },
         ]
     }
@@ -119,8 +137,8 @@ impl Bench<'_> {
     fn measure(&mut self) -> Result<(), Failure> {
         self.core()?;
         self.idle()?;
-        for writers in [1, 64] {
-            self.registrations(writers)?;
+        for (writers, is_guarded) in [(1, false), (1, true), (64, false), (64, true)] {
+            self.registrations(writers, is_guarded)?;
         }
         for subject in Subject::all() {
             self.beside_bare_hyper(&subject)?;
@@ -143,7 +161,7 @@ impl Bench<'_> {
     }
 
     fn idle(&mut self) -> Result<(), Failure> {
-        let server = self.waypost("idle", None)?;
+        let server = self.waypost("idle", false, None)?;
         // The memory of start-up is given back within moments.
         pause(Duration::from_secs(2));
         let resident = server.resident_mebibytes()?;
@@ -152,23 +170,30 @@ impl Bench<'_> {
     }
 
     /// Durable registrations over HTTP, each of another instance, beside what the disk does at that moment.
-    fn registrations(&mut self, writers: usize) -> Result<(), Failure> {
+    fn registrations(&mut self, writers: usize, is_guarded: bool) -> Result<(), Failure> {
         let seconds = self.extent.seconds.to_string();
         let mut disk = Command::new(self.programs.join("disk"));
         disk.arg("--dir").arg(&self.folder);
         disk.args(["--seconds", &seconds]);
         let disk = figure::parse(&output_of(&mut disk)?);
 
-        let server = self.waypost(&format!("registrations-{writers}"), None)?;
+        let with = if is_guarded {
+            ", with token and limits"
+        } else {
+            ""
+        };
+        let slug = format!("registrations-{writers}-{is_guarded}");
+        let server = self.waypost(&slug, is_guarded, None)?;
         let body = r#"{"address":"127.0.0.1","port":8080,"attributes":{"version":"1.0.0"}}"#;
         // Without a check: what is measured is the registration, and nothing is probed.
         let request = send("PUT", &instance_path("load-@@@@@@@@"), body);
+        let request = self.signed(&server, &request, is_guarded)?;
         let extent = ["--seconds", &seconds];
         let load = self.load(&server, &request, writers, &extent)?;
         server.stop()?;
 
         let plural = if writers == 1 { "" } else { "s" };
-        let name = format!("HTTP registrations, {writers} writer{plural}");
+        let name = format!("HTTP registrations, {writers} writer{plural}{with}");
         let raw = value_of(&disk, "append 256 B and fdatasync rate").unwrap_or_default();
         let note = format!("fdatasync alone: {raw:.0}/s just before");
         self.add(
@@ -189,13 +214,14 @@ impl Bench<'_> {
     /// One request on Waypost and, with the same bytes in both directions, on hyper alone, in turn.
     fn beside_bare_hyper(&mut self, subject: &Subject) -> Result<(), Failure> {
         let slug = subject.name.replace(' ', "-");
-        let waypost = self.waypost(&slug, None)?;
+        let waypost = self.waypost(&slug, subject.is_guarded, None)?;
         let answer = self.populate(&waypost, subject)?;
+        let request = self.signed(&waypost, &subject.request, subject.is_guarded)?;
         let bare = self.bare_hyper(&answer, &slug, None)?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..self.extent.rounds {
-            ours.push(self.round(&waypost, &subject.request)?);
-            theirs.push(self.round(&bare, &subject.request)?);
+            ours.push(self.round(&waypost, &request)?);
+            theirs.push(self.round(&bare, &request)?);
         }
         waypost.stop()?;
         bare.stop()?;
@@ -217,7 +243,8 @@ impl Bench<'_> {
         );
         let note = format!("bare hyper: {theirs_cpu:.2}");
         self.add(&format!("{name}, CPU per request"), ours_cpu, "us", &note);
-        let goal = format!("goal: at most {}", subject.goal_ratio);
+        let goal = subject.goal_ratio;
+        let goal = goal.map_or_else(String::new, |goal| format!("goal: at most {goal}"));
         self.add(
             &format!("{name}, CPU against bare hyper"),
             ours_cpu / theirs_cpu,
@@ -263,11 +290,12 @@ impl Bench<'_> {
     ) -> Result<Counts, Failure> {
         let slug = format!("{}-{requests}", subject.name.replace(' ', "-"));
         let log = self.folder.join(format!("callgrind-{slug}"));
-        let waypost = self.waypost(&slug, Some(&log))?;
+        let waypost = self.waypost(&slug, subject.is_guarded, Some(&log))?;
         self.populate(&waypost, subject)?;
-        let ours = self.counted(waypost, &subject.request, requests, &log)?;
+        let request = self.signed(&waypost, &subject.request, subject.is_guarded)?;
+        let ours = self.counted(waypost, &request, requests, &log)?;
         let bare = self.bare_hyper(answer, &slug, Some(&log))?;
-        let theirs = self.counted(bare, &subject.request, requests, &log)?;
+        let theirs = self.counted(bare, &request, requests, &log)?;
         Ok(Counts { ours, theirs })
     }
 
@@ -348,9 +376,43 @@ impl Bench<'_> {
         Ok(answer)
     }
 
+    /// Issues a token and adds it to a request, when the server is guarded.
+    fn signed(
+        &self,
+        server: &Server,
+        request: &[u8],
+        is_guarded: bool,
+    ) -> Result<Vec<u8>, Failure> {
+        if !is_guarded {
+            return Ok(request.to_vec());
+        }
+        let answer = server.ask(&send("POST", "/v1/tokens", r#"{"name":"bench"}"#))?;
+        expect_success(&answer)?;
+        let text = String::from_utf8_lossy(&answer.body);
+        let secret = text.split_once(r#""secret":""#);
+        let secret = secret.and_then(|(_, rest)| rest.split('"').next());
+        let secret = secret.ok_or_else(|| Failure::new("a token has no secret"))?;
+        let host = "Host: localhost\r\n";
+        let with = format!("{host}Authorization: Bearer {secret}\r\n");
+        Ok(String::from_utf8_lossy(request)
+            .replacen(host, &with, 1)
+            .into_bytes())
+    }
+
     /// Starts Waypost with a data folder of its own, under callgrind when there is a log for it.
-    fn waypost(&self, data: &str, callgrind: Option<&Path>) -> Result<Server, Failure> {
+    fn waypost(
+        &self,
+        data: &str,
+        is_guarded: bool,
+        callgrind: Option<&Path>,
+    ) -> Result<Server, Failure> {
         let mut command = self.command("waypost", callgrind);
+        if is_guarded {
+            // Bounds that are looked at with each request and never met.
+            let rate = "WAYPOST__ACCESS__RATES__REQUESTS_PER_LOOPBACK";
+            command.env(format!("{rate}__PER_SECOND"), "1000000");
+            command.env(format!("{rate}__BURST"), "1000000");
+        }
         // The folder is named relatively, so that the table holds no path of this machine.
         command.args(["serve", "--http", "127.0.0.1:0", "--data-dir", data]);
         self.start(&mut command, callgrind)

@@ -199,6 +199,36 @@ fn a_store_that_begins_below_the_mark_waits_for_room() {
 }
 
 #[test]
+fn health_moves_on_however_long_there_is_no_room() {
+    let home = Home::new();
+    let disk = Disk::new();
+    let store = filled(&home, &disk);
+    disk.has(OUT);
+    let mut last = Revision(0);
+    for _ in 0..6 {
+        let many = vec![batch([], [put(verdict("web", "a", Health::Warning))]); 50_000];
+        for result in commit(&store, many) {
+            last = result.expect("a verdict is taken");
+        }
+        store.look_at_disk();
+    }
+    // None of these numbers comes again.
+    assert!(load(&home.crash().open()).revision >= last);
+    // Not a byte is written when there is hardly one left.
+    disk.has(1_000);
+    let log = home.file("registry.sqlite-wal");
+    let before = log.metadata().unwrap().len();
+    let many = vec![batch([], [put(verdict("web", "a", Health::Warning))]); 131_072];
+    commit(&store, many);
+    store.look_at_disk();
+    assert_eq!(log.metadata().unwrap().len(), before);
+    assert_eq!(
+        store.disk_warning().map(|said| said.contains("1000 bytes")),
+        Some(true)
+    );
+}
+
+#[test]
 fn a_failure_while_what_was_said_is_written_ends_writing() {
     let home = Home::new();
     let disk = Disk::new();
