@@ -27,7 +27,8 @@ pub struct SqliteConfig {
     /// Hours between two snapshots that are written by themselves, the first one soon after the start; 0 writes none. On a
     /// server 6 is a good value.
     pub snapshot_interval_hours: u32,
-    /// Where they are written, best on another disk; empty is the folder `snapshots` of the data directory.
+    /// Where they are written, best on another disk and for each server another one; empty is the folder `snapshots` of the
+    /// data directory.
     pub snapshot_directory: PathBuf,
     /// How many of them are kept; the oldest go first.
     pub snapshots_kept: u32,

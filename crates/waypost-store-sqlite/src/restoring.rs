@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use waypost_core::{Clock, Epoch, Object, Revision, SnapshotHeader, StoreError, encode};
 
 use crate::directory::{Directory, LOCK_FILE, create_private, unusable};
@@ -186,7 +186,8 @@ struct Rows {
 
 impl Rows {
     fn begin(file: &Path, meta: &Meta, clock: &dyn Clock) -> Result<Self, Failure> {
-        let connection = Connection::open(file)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(file, flags)?;
         let off: String =
             connection.query_row("PRAGMA journal_mode = OFF", [], |row| row.get(0))?;
         debug_assert_eq!(off, "off");

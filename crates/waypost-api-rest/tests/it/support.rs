@@ -192,7 +192,8 @@ impl Running {
         let bytes = tokio::time::timeout(PATIENCE, exchanged)
             .await
             .expect("an answer");
-        let answer = String::from_utf8(bytes).unwrap();
+        // A snapshot is no text.
+        let answer = String::from_utf8_lossy(&bytes);
         let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answered {
