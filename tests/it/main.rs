@@ -55,4 +55,5 @@ mod run;
 mod schemas;
 mod soak;
 mod sources;
+mod threats;
 mod tokens;

@@ -14,6 +14,7 @@ mod connection;
 mod exposition;
 mod head;
 mod histogram;
+mod lasting;
 mod linger;
 mod metrics;
 mod ops;
