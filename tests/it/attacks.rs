@@ -10,6 +10,7 @@ mod guessing;
 mod paths;
 mod raw;
 mod smuggling;
+mod stalled;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

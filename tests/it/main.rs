@@ -59,4 +59,5 @@ mod schemas;
 mod snapshots;
 mod soak;
 mod sources;
+mod threats;
 mod tokens;

@@ -35,6 +35,7 @@ enum Kind {
 /// A stream keeps its connection busy until it is dropped: the idle time-out does not apply to it.
 struct Streamed {
     stream: BoxedStream,
+    is_lasting: bool,
     progress: Option<Arc<Progress>>,
 }
 
@@ -60,8 +61,23 @@ impl Body {
     pub fn stream(stream: impl HttpBody<Data = Bytes, Error = BoxError> + Send + 'static) -> Self {
         Self(Kind::Stream(Streamed {
             stream: Box::pin(stream),
+            is_lasting: false,
             progress: None,
         }))
+    }
+
+    /// The same for a stream that goes on for long and is quiet most of the time: it is sent without buffers, and the
+    /// connection ends with it.
+    pub fn lasting(stream: impl HttpBody<Data = Bytes, Error = BoxError> + Send + 'static) -> Self {
+        Self(Kind::Stream(Streamed {
+            stream: Box::pin(stream),
+            is_lasting: true,
+            progress: None,
+        }))
+    }
+
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(&self.0, Kind::Stream(streamed) if streamed.is_lasting)
     }
 
     /// The bytes of a body that is not a stream.

@@ -4,7 +4,7 @@
 //! them, so they read the system clock here, and nowhere else in the crate.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 static EPOCH: OnceLock<Instant> = OnceLock::new();
 
@@ -26,6 +26,15 @@ pub(crate) fn millis_at(instant: Instant) -> u64 {
 /// Milliseconds from the first use of this clock to now, never 0.
 pub(crate) fn now_millis() -> u64 {
     millis_at(monotonic())
+}
+
+/// The wall clock as the `Date` header has it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a header tells the real time, and this crate names no workspace crate"
+)]
+pub(crate) fn http_date() -> String {
+    httpdate::fmt_http_date(SystemTime::now())
 }
 
 /// The instant that lies `millis` after now, for tokio's timers.

@@ -4,19 +4,22 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, Ordering, Ordering::Acquire, Ordering::Release};
 use std::task::{Context, Poll, Waker};
 
-use hyper::body::Incoming;
+use http::{Method, Version};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::body::Response;
 use crate::certificate::Names;
 use crate::clock;
+use crate::lasting;
 use crate::linger::linger;
 use crate::progress::Progress;
 use crate::reply::Reply;
@@ -39,6 +42,15 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
+    /// Completes at the next ring.
+    pub(crate) fn bell(&self) -> Notified<'_> {
+        self.bell.notified()
+    }
+
+    pub(crate) fn is_aborted(&self, order: Ordering) -> bool {
+        self.aborted.load(order)
+    }
+
     pub(crate) fn drain(&self) {
         self.draining.store(true, Release);
         self.bell.notify_waiters();
@@ -146,13 +158,24 @@ pub(crate) struct Peer {
 }
 
 /// hyper wants a result; a reply cannot fail.
-struct Infallibly(Reply);
+struct Infallibly {
+    reply: Reply,
+    /// Where a response that lasts goes instead, where the client understands chunks.
+    hand_over: Option<Arc<Progress>>,
+}
 
 impl Future for Infallibly {
     type Output = Result<Response, std::convert::Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(Ok)
+        match (Pin::new(&mut self.reply).poll(context), &self.hand_over) {
+            (Poll::Ready(response), Some(progress)) if response.body().is_lasting() => {
+                // Whoever drives the connection finds it, and never polls here again.
+                progress.hand_over(response);
+                Poll::Pending
+            }
+            (polled, _) => polled.map(Ok),
+        }
     }
 }
 
@@ -163,11 +186,14 @@ impl hyper::service::Service<http::Request<Incoming>> for Answering {
 
     fn call(&self, request: http::Request<Incoming>) -> Infallibly {
         let (parts, body) = request.into_parts();
+        let is_plain = parts.method == Method::GET && parts.version == Version::HTTP_11;
+        let has_nothing_more = is_plain && body.is_end_stream();
+        let hand_over = has_nothing_more.then(|| Arc::clone(&self.progress));
         let body = RequestBody::incoming(body, Arc::clone(&self.progress));
-        Infallibly(
-            self.service
-                .call(parts, body, self.peer.clone(), Some(&self.progress)),
-        )
+        let reply = self
+            .service
+            .call(parts, body, self.peer.clone(), Some(&self.progress));
+        Infallibly { reply, hand_over }
     }
 }
 
@@ -218,6 +244,15 @@ pub(crate) async fn serve_connection(
         let watch = Watch::new(&inner.limits, &progress);
         drive(&mut connection, watch, &shutdown).await
     };
+    if let Ended::Lasting(response) = ended {
+        // hyper and its buffers go.
+        let io = connection.into_parts().io.into_inner();
+        let watch = Watch::new(&inner.limits, &progress);
+        if let lasting::End::Cut(reason) = lasting::send(io, *response, watch, &shutdown).await {
+            inner.metrics.count_rejection(reason);
+        }
+        return;
+    }
     if let Ended::Cut(reason) = ended {
         inner.metrics.count_rejection(reason);
     }
@@ -286,6 +321,8 @@ enum Ended {
     Cut(&'static str),
     /// Nothing had been asked when the server began to drain.
     Unused,
+    /// What is to be sent next lasts, and is sent outside of hyper.
+    Lasting(Box<Response>),
 }
 
 /// Polls the connection, and between its polls the time-outs and the shutdown.
@@ -331,6 +368,9 @@ async fn drive(connection: &mut Connection, watch: Watch<'_>, shutdown: &Shutdow
                 Poll::Ready(Ok(())) => return Poll::Ready(Ended::Finished),
                 Poll::Ready(Err(error)) => return Poll::Ready(Ended::Failed(error)),
                 Poll::Pending => {}
+            }
+            if let Some(response) = watch.progress.taken_over() {
+                return Poll::Ready(Ended::Lasting(response));
             }
             if !is_draining || is_told || watch.progress.is_untouched() {
                 break;

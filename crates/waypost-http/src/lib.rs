@@ -15,6 +15,7 @@ mod connection;
 mod exposition;
 mod head;
 mod histogram;
+mod lasting;
 mod linger;
 mod metrics;
 mod ops;

@@ -1,6 +1,9 @@
 //! What one connection is doing, shared by its socket, its requests and its time-outs.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::body::Response;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,7 @@ pub(crate) struct Progress {
     write_blocked_since_millis: AtomicU64,
     has_read: AtomicBool,
     has_unread_body: AtomicBool,
+    lasting: Mutex<Option<Box<Response>>>,
 }
 
 impl Progress {
@@ -61,6 +65,17 @@ impl Progress {
     pub(crate) fn request_finished(&self, now_millis: u64) {
         self.idle_since_millis.store(now_millis, Relaxed);
         self.phase.store(0, Relaxed);
+    }
+
+    /// Hands over a response that is to be sent outside of hyper.
+    pub(crate) fn hand_over(&self, response: Response) {
+        *self.lasting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(response));
+    }
+
+    /// Takes the response that was handed over.
+    pub(crate) fn taken_over(&self) -> Option<Box<Response>> {
+        let mut lasting = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        lasting.take()
     }
 
     pub(crate) fn body_left_unread(&self) {

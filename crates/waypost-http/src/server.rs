@@ -203,13 +203,14 @@ impl Serving {
             Ok(place) => {
                 // It fails only on a connection that is already gone.
                 let _ = stream.set_nodelay(true);
-                let connection = serve_connection(
+                // In a box: what wraps it would have room for it twice.
+                let connection = Box::pin(serve_connection(
                     Arc::clone(&self.builder),
                     (stream, peer),
                     self.service.clone(),
                     self.tls.clone(),
                     Arc::clone(&self.shutdown),
-                );
+                ));
                 let connection = self.connections.track_future(async move {
                     connection.await;
                     drop(place);

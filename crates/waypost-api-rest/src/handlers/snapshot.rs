@@ -69,7 +69,7 @@ impl Saving {
                 return;
             }
             tokio::select! {
-                is_read = frames.put(piece.into()) => if !is_read { return },
+                () = frames.put(piece.into()) => {}
                 () = stopped(&mut stopping) => return,
             }
         }

@@ -144,7 +144,7 @@ impl Follower {
     async fn follow(&self, mut cursor: Cursor, frames: &Frames) -> Result<(), Gone> {
         let rest = &self.rest;
         let (mut stopping, mut credentials) = (rest.live.stopping(), rest.live.credentials());
-        put(frames, Bytes::from_static(PREFIX.as_bytes())).await?;
+        frames.put(Bytes::from_static(PREFIX.as_bytes())).await;
         let mut is_first = true;
         let mut view = rest.registry.view(&self.access);
         let since = view.position().revision;
@@ -155,7 +155,7 @@ impl Follower {
             let told = self.send(&view, cursor, frames).await?;
             if is_first && !told {
                 // Whoever comes back hears that nothing happened.
-                self.synced(view.position(), frames).await?;
+                self.synced(view.position(), frames).await;
             }
             is_first = false;
             cursor = Ok(view.position().revision);
@@ -171,7 +171,7 @@ impl Follower {
                         self.send(&view, cursor, frames).await?;
                         // What happened elsewhere moves the id on, so that it does not grow too old to resume from.
                         let id = format!("id: {}\n: keep-alive\n\n", view.position());
-                        put(frames, id.into()).await?;
+                        frames.put(id.into()).await;
                         cursor = Ok(view.position().revision);
                         continue;
                     }
@@ -206,7 +206,7 @@ impl Follower {
             Ok(keys) => parted(view, keys),
             Err(reason) => {
                 let reset = StreamReset { reason };
-                put(frames, event("reset", None, &render(&reset))).await?;
+                frames.put(event("reset", None, &render(&reset))).await;
                 self.rest.metrics.sent("reset");
                 (Vec::new(), self.all(view))
             }
@@ -221,18 +221,17 @@ impl Follower {
                 service: key.name.as_str().to_owned(),
             };
             // Without an id: whoever comes back before the end of this is told again.
-            put(frames, event("gone", None, &render(&gone))).await?;
+            frames.put(event("gone", None, &render(&gone))).await;
             self.rest.metrics.sent("gone");
         }
         self.send_services(view, services, frames).await?;
-        self.synced(position, frames).await?;
+        self.synced(position, frames).await;
         Ok(true)
     }
 
-    async fn synced(&self, position: Position, frames: &Frames) -> Result<(), Gone> {
-        put(frames, event("synced", Some(position), b"{}")).await?;
+    async fn synced(&self, position: Position, frames: &Frames) {
+        frames.put(event("synced", Some(position), b"{}")).await;
         self.rest.metrics.sent("synced");
-        Ok(())
     }
 
     /// Sends services in the order of their changes, so that an id says that all up to it was sent.
@@ -252,9 +251,9 @@ impl Follower {
                 .is_none_or(|next| next.modified() > modified);
             if is_last_of_it {
                 let id = format!("id: {}\n", view.position_at(modified));
-                put(frames, id.into()).await?;
+                frames.put(id.into()).await;
             }
-            put(frames, self.update(view, &state)).await?;
+            frames.put(self.update(view, &state)).await;
             self.rest.metrics.sent("service");
         }
         Ok(())
@@ -337,12 +336,4 @@ fn event(name: &str, id: Option<Position>, data: &[u8]) -> Bytes {
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     let head = format!("{id}event: {name}\ndata: ");
     [head.as_bytes(), data, b"\n\n"].concat().into()
-}
-
-async fn put(frames: &Frames, frame: Bytes) -> Result<(), Gone> {
-    if frames.put(frame).await {
-        Ok(())
-    } else {
-        Err(Gone)
-    }
 }
