@@ -290,7 +290,7 @@ fn each_way_to_fail_has_its_exit_code_and_leaves_standard_output_alone() {
         ),
         (&["no-such-command"], 2, "no-such-command"),
         (&["heartbeat", "web"], 2, "web"),
-        (&["ls", "--server", "https://127.0.0.1:1"], 2, "http only"),
+        (&["ls", "--server", "ftp://127.0.0.1:1"], 2, "http or https"),
     ] {
         let output = with_token(arguments);
         let shown = ended(&output, exit);
