@@ -43,6 +43,7 @@ mod dns_load;
 mod dns_probes;
 mod dns_rotation;
 mod dns_server;
+mod doctor;
 mod durability;
 mod faults;
 mod fixture;

@@ -11,7 +11,7 @@ use crate::server::{Server, Setup};
 use crate::skips::{peer, skipped};
 
 /// Each command with what is typed for it, in an order in which each finds what it needs.
-const TYPED: [(&str, &str); 40] = [
+const TYPED: [(&str, &str); 44] = [
     ("namespace create", "namespace create shop.internal"),
     (
         "namespace set",
@@ -65,8 +65,12 @@ const TYPED: [(&str, &str); 40] = [
         "snapshot restore",
         "snapshot restore {folder}/a.snapshot --data-dir {folder}/restored",
     ),
+    ("doctor", "doctor"),
+    ("audit", "audit"),
+    ("history", "history said/s"),
     ("token create", "token create ann"),
     ("token ls", "token ls"),
+    ("token rotate", "token rotate {token} --grace 1h"),
 ];
 
 const VALIDATE: &str = r#"
@@ -124,12 +128,13 @@ fn every_command_prints_what_its_schema_says() {
     let said = json!({"address": "127.0.0.1", "checks": [{"id": "smoke", "kind": "reported"}]});
     let path = "/v1/namespaces/svc.internal/services/said/instances/s";
     assert!(server.put(path, &said).is_success());
-    let mut cases = String::new();
+    let (mut cases, mut issued) = (String::new(), String::new());
     for (name, typed) in TYPED {
         let typed = typed.replace("{folder}", folder.path().to_str().unwrap());
+        let typed = typed.replace("{token}", &issued);
         for form in ["json", "jsonl"] {
             // What was made or removed is not there a second time.
-            let once = ["create", "rm", "deregister", "restore"]
+            let once = ["create", "rm", "deregister", "restore", "rotate"]
                 .iter()
                 .any(|word| name.contains(word));
             if once && form == "jsonl" {
@@ -164,6 +169,7 @@ fn every_command_prints_what_its_schema_says() {
             if name == "token create" {
                 let secret = values[0]["secret"].as_str().unwrap();
                 fs::write(&token, secret).unwrap();
+                issued = values[0]["id"].as_str().unwrap().to_owned();
             }
             for value in values {
                 let case =

@@ -5,6 +5,7 @@ mod completions;
 mod deregister;
 mod discover;
 mod dns_place;
+mod doctor;
 mod env;
 mod explain;
 mod export;
@@ -25,6 +26,7 @@ pub use audit::{AuditArguments, HistoryArguments};
 pub use completions::CompletionsArguments;
 pub use deregister::DeregisterArguments;
 pub use discover::DiscoverArguments;
+pub use doctor::DoctorArguments;
 pub use env::{EnvArguments, EnvClients};
 pub use explain::ExplainArguments;
 pub use export::{ExportArguments, Resolver};
@@ -78,6 +80,8 @@ pub enum ClientCommand {
     Resolve(ResolveArguments),
     /// Print what another DNS server needs to ask this one
     Export(ExportArguments),
+    /// Look for what is wrong with the server and what is registered
+    Doctor(DoctorArguments),
     /// Issue, list, rotate and revoke credentials
     Token(TokenArguments),
     /// Show who changed what, and who was refused

@@ -42,11 +42,12 @@ mod tests;
 
 pub use command::{
     AuditArguments, CheckArgument, ClientCommand, CompletionsArguments, DeregisterArguments,
-    DiscoverArguments, EnvArguments, EnvClients, ExplainArguments, ExportArguments, GetArguments,
-    HealthWord, HeartbeatArguments, HistoryArguments, InstanceArguments, ListArguments,
-    ModeArguments, NamespaceArguments, OverrideArguments, RecordType, RegisterArguments,
-    ReportArguments, ResolveArguments, Resolver, ResumeArguments, SayingArguments,
-    ServiceArguments, StateWord, Taken, TokenArguments, TopArguments, WatchArguments,
+    DiscoverArguments, DoctorArguments, EnvArguments, EnvClients, ExplainArguments,
+    ExportArguments, GetArguments, HealthWord, HeartbeatArguments, HistoryArguments,
+    InstanceArguments, ListArguments, ModeArguments, NamespaceArguments, OverrideArguments,
+    RecordType, RegisterArguments, ReportArguments, ResolveArguments, Resolver, ResumeArguments,
+    SayingArguments, ServiceArguments, StateWord, Taken, TokenArguments, TopArguments,
+    WatchArguments,
 };
 pub use complete::complete;
 pub use credential::Credential;

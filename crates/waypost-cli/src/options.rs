@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use waypost_client::{Client, Secret};
+use waypost_client::{Client, ClientBuilder, Secret};
 
 use crate::credential::{Credential, read_file, read_token};
 use crate::failure::Failure;
@@ -171,6 +171,18 @@ impl GlobalOptions {
 
     /// Makes the client that these options describe.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let mut builder = self.stranger()?;
+        if let Some(token) = self.credential.token(self.token_file.as_deref())? {
+            builder = builder.token(token);
+        }
+        if let Some((certificate, key)) = self.identity_files() {
+            builder = builder.identity(read_file(certificate)?, read_token(key)?);
+        }
+        Ok(builder.build()?)
+    }
+
+    /// Starts a client of the same server that shows no credential.
+    pub(crate) fn stranger(&self) -> Result<ClientBuilder, Failure> {
         // An empty variable is what an orchestrator makes of an unset one.
         let server = if self.server.trim().is_empty() {
             DEFAULT_SERVER
@@ -181,19 +193,15 @@ impl GlobalOptions {
         if let Some(namespace) = self.named_namespace() {
             builder = builder.namespace(namespace);
         }
-        if let Some(token) = self.credential.token(self.token_file.as_deref())? {
-            builder = builder.token(token);
-        }
         if let Some(file) = given(self.ca_file.as_deref()) {
             builder = builder.authorities(read_file(file)?);
         }
-        if let (Some(certificate), Some(key)) = (
-            given(self.certificate_file.as_deref()),
-            given(self.key_file.as_deref()),
-        ) {
-            builder = builder.identity(read_file(certificate)?, read_token(key)?);
-        }
-        Ok(builder.build()?)
+        Ok(builder)
+    }
+
+    /// Gives the files of the certificate that is shown to the server, and of its key.
+    pub(crate) fn identity_files(&self) -> Option<(&Path, &Path)> {
+        given(self.certificate_file.as_deref()).zip(given(self.key_file.as_deref()))
     }
 }
 

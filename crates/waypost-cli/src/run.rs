@@ -100,6 +100,7 @@ async fn dispatch(
         ClientCommand::Explain(arguments) => arguments.run(options, screen).await,
         ClientCommand::Resolve(arguments) => arguments.run(options, screen).await,
         ClientCommand::Export(arguments) => arguments.run(options, screen).await,
+        ClientCommand::Doctor(arguments) => arguments.run(options, screen).await,
         ClientCommand::Token(arguments) => arguments.run(options, screen).await,
         ClientCommand::Audit(arguments) => arguments.run(options, screen).await,
         ClientCommand::History(arguments) => arguments.run(options, screen).await,

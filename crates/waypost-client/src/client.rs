@@ -15,14 +15,14 @@ use crate::wire::{
 };
 use crate::{
     ClientError, Condition, Discovery, DnsServer, ErrorKind, Explanation, HeartbeatAnswer,
-    Instance, InstanceRef, Mode, Namespace, Registration, Resource, ServerHealth, Service,
-    ServiceSettings,
+    Instance, InstanceRef, Mode, Namespace, Registration, Resource, Service, ServiceSettings,
 };
 
 mod batch;
 mod changes;
 mod credentials;
 mod operators;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -263,21 +263,6 @@ impl Client {
         self.delete(self.path(Resource::Service(service))?).await
     }
 
-    /// Gives the health of the server itself, also when it says that it is not well (503).
-    ///
-    /// # Errors
-    /// See [`ErrorKind`].
-    pub async fn health(&self) -> Result<ServerHealth, ClientError> {
-        let answer = self
-            .transport
-            .send(Call::new(Method::GET, "/health".into()))
-            .await?;
-        match answer.read("GET /health") {
-            Ok(health) => Ok(health),
-            Err(error) => answer.success().and(Err(error)),
-        }
-    }
-
     /// Registers over source 003's path `POST /v1/discovery/register`.
     ///
     /// # Errors
@@ -337,6 +322,18 @@ impl Client {
         &self,
         resource: Resource<'_>,
     ) -> Result<Vec<T>, ClientError> {
+        self.list_at_most(resource, usize::MAX).await
+    }
+
+    /// Gives the first items of a listing, at most so many: ask for one more to know whether these are all.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_at_most<T: DeserializeOwned>(
+        &self,
+        resource: Resource<'_>,
+        most: usize,
+    ) -> Result<Vec<T>, ClientError> {
         let mut items = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
@@ -346,6 +343,10 @@ impl Client {
                 .build();
             let mut page: Page<T> = self.transport.ask(Call::new(Method::GET, path)).await?;
             items.append(&mut page.items);
+            if items.len() >= most {
+                items.truncate(most);
+                return Ok(items);
+            }
             match page.next {
                 None => return Ok(items),
                 Some(next) if Some(&next) == after.as_ref() => {

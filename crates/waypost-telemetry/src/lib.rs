@@ -8,6 +8,7 @@ mod labels;
 mod lint;
 mod log;
 mod metrics;
+mod process;
 mod settings;
 
 pub use labels::{CappedLabels, ServiceLabels};

@@ -17,7 +17,8 @@ pub struct BuildLabels {
     pub commit: String,
 }
 
-/// Makes the registry of the process with `waypost_build_info` on it.
+/// Makes the registry of the process with `waypost_build_info` on it, and where the system tells,
+/// `waypost_process_open_files` and `waypost_process_open_files_max`.
 ///
 /// Crates register their metrics without the prefix, without `_total` (the library adds it to
 /// counters) and without the unit when they pass it as a [`prometheus_client::registry::Unit`].
@@ -29,6 +30,7 @@ pub fn new_registry(build: BuildLabels) -> Registry {
         "The version and commit of this program",
         Info::new(build),
     );
+    crate::process::register(&mut registry);
     registry
 }
 

@@ -18,6 +18,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("config show", "Settings", "Settings"),
     ("deregister", "Removal", "Removal"),
     ("discover", "Rotation", "Instance"),
+    ("doctor", "DoctorReport", "DoctorLine"),
     ("drain", "ModeReport", "ModeReport"),
     ("env", "Environment", "Environment"),
     ("explain", "Explanation", "Explanation"),

@@ -321,6 +321,7 @@ fn health(rest: &Rest, _head: &RequestHead) -> Answer {
         render(&ServerHealth {
             status,
             service: "service-discovery",
+            version: rest.version.clone(),
             load_percentage: (f32::from(queued) / QUEUE_MAX).min(1.0),
             service_discovery: counts,
         })

@@ -182,6 +182,8 @@ pub(crate) struct ServerHealth {
     pub(crate) status: Overall,
     /// Always `service-discovery`.
     pub(crate) service: &'static str,
+    /// The version of the program.
+    pub(crate) version: String,
     /// How full the queue of changes is, a ratio from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     pub(crate) load_percentage: f32,

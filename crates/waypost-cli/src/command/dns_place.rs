@@ -60,7 +60,7 @@ pub(crate) async fn place_of(client: &Client, dns: &DnsServer) -> Result<SocketA
 }
 
 /// Returns the host of `http://host:port/prefix`, without the brackets of an IPv6 address.
-fn host_of(url: &str) -> &str {
+pub(crate) fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
     if let Some(inner) = authority.strip_prefix('[') {

@@ -14,7 +14,7 @@ use crate::table::{Grid, Paint};
 use crate::text::visible;
 use crate::{Exit, GlobalOptions};
 
-mod exchange;
+pub(in crate::command) mod exchange;
 mod left_out;
 mod message;
 
@@ -71,11 +71,11 @@ pub enum RecordType {
 
 /// A record as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Record {
+pub(in crate::command) struct Record {
     name: String,
     ttl: u32,
     #[serde(rename = "type")]
-    kind: String,
+    pub(in crate::command) kind: String,
     data: String,
 }
 

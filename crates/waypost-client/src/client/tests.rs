@@ -476,3 +476,36 @@ fn an_instance_is_named_by_service_and_id() {
         assert!(wrong.parse::<InstanceRef>().is_err(), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn what_a_server_says_of_itself_is_given_also_when_it_is_not_ready() {
+    let server = Canned::start(|seen| match &*seen.call {
+        "GET /readyz?verbose" => Reply::Bytes(503, b"[-]serving failed: it stops\n".to_vec()),
+        "GET /metrics" => Reply::Bytes(200, b"waypost_services 2\n".to_vec()),
+        _ => Reply::Json(200, json!({"status": "healthy", "version": "1.2.3"})),
+    })
+    .await;
+    let client = client(&server);
+    assert_eq!(
+        client.ready().await.unwrap(),
+        "[-]serving failed: it stops\n"
+    );
+    assert_eq!(client.metrics().await.unwrap(), "waypost_services 2\n");
+    let health = client.health().await.unwrap();
+    assert_eq!(health.version.as_deref(), Some("1.2.3"));
+}
+
+#[tokio::test]
+async fn a_listing_that_is_not_wanted_whole_is_not_read_whole() {
+    let server = Canned::start(|_| {
+        let names = json!([{"name": "a"}, {"name": "b"}]);
+        Reply::Json(200, json!({"namespaces": names, "next": "b"}))
+    })
+    .await;
+    let found: Vec<Value> = client(&server)
+        .list_at_most(crate::Resource::Namespaces, 1)
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(server.calls().len(), 1);
+}

@@ -62,6 +62,9 @@ pub struct ServerHealth {
     /// What the server calls itself.
     #[serde(default)]
     pub service: String,
+    /// The version of the program; none from one that does not say it yet.
+    #[serde(default)]
+    pub version: Option<String>,
     /// All other fields, those of sources 003 and 004 among them.
     #[serde(flatten)]
     pub more: serde_json::Map<String, serde_json::Value>,

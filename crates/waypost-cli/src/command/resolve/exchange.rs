@@ -20,15 +20,15 @@ const TRIES: u32 = 3;
 const TRY_MAX: Duration = Duration::from_secs(1);
 
 /// An answer and how it came.
-pub(super) struct Asked {
-    pub(super) reply: Reply,
-    pub(super) transport: &'static str,
-    pub(super) took: Duration,
-    pub(super) bytes: usize,
+pub(in crate::command) struct Asked {
+    pub(in crate::command) reply: Reply,
+    pub(in crate::command) transport: &'static str,
+    pub(in crate::command) took: Duration,
+    pub(in crate::command) bytes: usize,
 }
 
 /// Asks and waits for the answer, for `limit` at most.
-pub(super) async fn ask(
+pub(in crate::command) async fn ask(
     server: SocketAddr,
     name: &str,
     kind: RecordType,
@@ -129,6 +129,6 @@ fn random_id() -> u16 {
     clippy::disallowed_methods,
     reason = "it is shown how long an exchange really took"
 )]
-fn started() -> Instant {
+pub(in crate::command) fn started() -> Instant {
     Instant::now()
 }

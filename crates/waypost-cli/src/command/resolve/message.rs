@@ -17,16 +17,16 @@ const PAYLOAD: u16 = 1_232;
 
 /// An answer, taken apart.
 #[derive(Debug, Serialize)]
-pub(super) struct Reply {
+pub(in crate::command) struct Reply {
     /// `NOERROR`, `NXDOMAIN` and so on.
-    pub(super) rcode: String,
-    pub(super) authoritative: bool,
-    pub(super) truncated: bool,
+    pub(in crate::command) rcode: String,
+    pub(in crate::command) authoritative: bool,
+    pub(in crate::command) truncated: bool,
     /// Texts of extended errors (RFC 8914).
-    pub(super) errors: Vec<String>,
-    pub(super) answers: Vec<Record>,
-    pub(super) authority: Vec<Record>,
-    pub(super) additional: Vec<Record>,
+    pub(in crate::command) errors: Vec<String>,
+    pub(in crate::command) answers: Vec<Record>,
+    pub(in crate::command) authority: Vec<Record>,
+    pub(in crate::command) additional: Vec<Record>,
 }
 
 /// Checks that a name can be asked for.
