@@ -178,18 +178,6 @@ impl Access {
         matches!(self.grants, Grants::Everything)
     }
 
-    /// Says whether every name may be seen.
-    pub fn reads_everything(&self) -> bool {
-        match &self.grants {
-            Grants::Everything => true,
-            Grants::Only(grants) => grants.iter().any(|grant| {
-                let everywhere = [&grant.namespaces, &grant.services];
-                grant.verbs.contains(&Verb::Read)
-                    && everywhere.into_iter().all(|it| *it == Pattern::any())
-            }),
-        }
-    }
-
     /// Says whether the verb is allowed on the service.
     pub fn allows(&self, verb: Verb, key: &ServiceKey) -> bool {
         self.allows_names(verb, &key.namespace, Some(&key.name))

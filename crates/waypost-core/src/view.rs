@@ -142,7 +142,7 @@ impl View {
     pub fn document(&self, key: &DocumentKey) -> Option<(&Arc<Document>, Revision)> {
         self.snapshot
             .document(key)
-            .filter(|_| self.access.allows_somewhere(Verb::Admin))
+            .filter(|_| self.access.allows_everywhere(Verb::Admin))
     }
 
     /// Returns everything there is, documents and all, for whoever may administer all of it.

@@ -14,7 +14,7 @@ use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
     Author, Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy,
-    Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds, text,
+    Registry, Snapshots, SoleOwner, Store, SystemClock, Verb, random_seeds, text,
 };
 use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
@@ -455,7 +455,7 @@ fn ops(
         };
         let access = authenticator.authenticate(&caller, Dialect::Rest, true);
         // They name every service.
-        access.is_ok_and(|access| access.reads_everything())
+        access.is_ok_and(|access| access.allows_everywhere(Verb::Read))
     };
     ops_routes(Ops {
         ready: Arc::new(ready),

@@ -15,6 +15,7 @@ fn twenty_thousand_idle_connections_leave_room_for_everybody_else() {
     let count = sockets(20_000);
     let setup = Setup::new()
         .env("WAYPOST__HTTP__CONNECTIONS_MAX", "30000")
+        .env("WAYPOST__HTTP__CONNECTIONS_PER_LOOPBACK_MAX", "30000")
         // One on which nothing ever came has the time of a head.
         .env("WAYPOST__HTTP__HEADER_TIMEOUT_SECONDS", "600");
     let fort = Fort::build(setup);

@@ -33,6 +33,7 @@ fn ten_thousand_watchers_that_never_read_cost_at_most_64_mib() {
     let count = sockets(WATCHERS);
     let setup = Setup::new()
         .env("WAYPOST__HTTP__CONNECTIONS_MAX", "12000")
+        .env("WAYPOST__HTTP__CONNECTIONS_PER_LOOPBACK_MAX", "12000")
         .env("WAYPOST__REST__WATCHERS_MAX", "12000")
         // They would be cut in time.
         .env("WAYPOST__HTTP__BODY_TIMEOUT_SECONDS", "600");

@@ -92,7 +92,12 @@ fn on_a_full_disk_nothing_is_lost_health_moves_and_the_dead_leave() {
         return;
     };
     let target = Target::start();
-    let mut server = Setup::new().data_dir(disk.path().join("data")).start();
+    let mut server = Setup::new()
+        .data_dir(disk.path().join("data"))
+        // The store would refuse long before the disk does, which is a test of its own.
+        .env("WAYPOST__STORE_SQLITE__DISK_READ_ONLY_BYTES", "0")
+        .env("WAYPOST__STORE_SQLITE__DISK_WARN_BYTES", "0")
+        .start();
     register(&server, "beating", Some(3));
     let check = json!({
         "id": "http", "kind": "http", "path": "/", "interval_seconds": 1, "unhealthy_interval_seconds": 1, "unhealthy_after": 1,

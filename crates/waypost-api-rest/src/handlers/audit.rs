@@ -119,18 +119,24 @@ async fn history(rest: &Rest, request: &mut Request) -> Answer {
 }
 
 fn filter(query: &Query<'_>, default: &NamespaceName) -> Result<JournalFilter, Refusal> {
-    let text = |name: &str| query.get(name).map(str::to_owned);
-    let service = text("service");
+    let text = |name: &'static str, most: usize| match query.get(name) {
+        Some(value) if value.chars().count() > most => {
+            let rule = format!("must have at most {most} characters");
+            Err(RegistryError::invalid(name, value, rule))
+        }
+        value => Ok(value.map(str::to_owned)),
+    };
+    let service = text("service", 127)?;
     // A service without a namespace is one of the default namespace, as everywhere.
     let of_default = || service.is_some().then(|| default.to_string());
-    let namespace = text("namespace").or_else(of_default);
+    let namespace = text("namespace", 253)?.or_else(of_default);
     Ok(JournalFilter {
         instance: None,
         kinds: kinds(query)?,
-        subject: text("subject"),
+        subject: text("subject", 255)?,
         address: address(query)?,
         dialect: dialect(query)?,
-        cause: text("cause"),
+        cause: text("cause", 64)?,
         namespace,
         service,
         since: time(query, "since")?,

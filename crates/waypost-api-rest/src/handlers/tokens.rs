@@ -33,7 +33,7 @@ pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
 }
 
 fn require_admin(access: &Access) -> Result<(), RegistryError> {
-    if access.allows_somewhere(Verb::Admin) {
+    if access.allows_everywhere(Verb::Admin) {
         return Ok(());
     }
     Err(RegistryError::Denied {
