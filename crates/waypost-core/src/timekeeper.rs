@@ -221,20 +221,24 @@ impl Timekeeper {
             return;
         }
         let mut by_service: BTreeMap<ServiceKey, Vec<Arc<Vitals>>> = BTreeMap::new();
-        let mut fresh = 0usize;
+        let mut fresh = Vec::new();
         for (vitals, suspect) in ending {
             match (suspect, self.grace(now, &vitals)) {
                 (true, Some(until)) => self.extend(&vitals, until),
                 // It was held once; silence for a second lease is death.
-                (true, None) => self.move_to_ending(now, snapshot, &vitals, false),
+                (true, None) => {
+                    self.move_to_ending(now, &vitals, false);
+                }
                 (false, _) => {
-                    fresh += 1;
+                    fresh.push(vitals.registration());
                     let service = vitals.key().service.clone();
                     by_service.entry(service).or_default().push(vitals);
                 }
             }
         }
-        let node_holds = !self.protection.node_allows(now, fresh, self.leases + fresh);
+        let node_holds = !self
+            .protection
+            .node_allows(now, &fresh, self.leases + fresh.len());
         for (service, due) in by_service {
             let leases = snapshot.service(&service).map_or(0, |state| {
                 let with = state
@@ -243,14 +247,18 @@ impl Timekeeper {
                     .filter(|i| i.registration().spec.lease.is_some());
                 with.count()
             });
-            let allowed = self
-                .protection
-                .service_allows(now, &service, due.len(), leases);
+            let ids: Vec<RegistrationId> = due.iter().map(|it| it.registration()).collect();
+            let allowed = self.protection.service_allows(now, &service, &ids, leases);
             let mut held = 0;
             for vitals in due {
                 let hold = node_holds || !allowed || self.grace(now, &vitals).is_some();
                 held += u64::from(hold);
-                self.move_to_ending(now, snapshot, &vitals, hold);
+                if self.move_to_ending(now, &vitals, hold) {
+                    // One that is held counts too: those due a sweep later are part of the same silence.
+                    let length = vitals.lease_length();
+                    let id = vitals.registration();
+                    self.protection.came_due(now, &service, id, length);
+                }
             }
             if held > 0 {
                 self.registry.shared.metrics.held(held);
@@ -269,14 +277,9 @@ impl Timekeeper {
         self.registry.shared.inbox.push_lease(until, vitals);
     }
 
-    /// From here on a beat waits for the outcome, until the command is committed or has failed.
-    fn move_to_ending(
-        &mut self,
-        now: Monotonic,
-        snapshot: &Snapshot,
-        vitals: &Arc<Vitals>,
-        hold: bool,
-    ) {
+    /// From here on a beat waits for the outcome, until the command is committed or has failed. Says whether it did:
+    /// a beat may have come first.
+    fn move_to_ending(&mut self, now: Monotonic, vitals: &Arc<Vitals>, hold: bool) -> bool {
         let cell = vitals.lease();
         let due = match cell {
             LeaseCell::Running(deadline) | LeaseCell::Suspect(deadline) => deadline <= now,
@@ -285,22 +288,19 @@ impl Timekeeper {
         if !due || !vitals.move_lease(cell, LeaseCell::Ending) {
             // A beat came first.
             self.registry.shared.inbox.push_lease(now, vitals);
-            return;
+            return false;
         }
         let (key, registration) = (vitals.key().clone(), vitals.registration());
         let finding = Finding::Lease(key.clone());
         let command = if hold {
             Command::HoldLease { key, registration }
         } else {
-            if let Some(instance) = snapshot.instance(vitals.key()) {
-                let length = instance.vitals().lease_length();
-                self.protection.ended(now, &vitals.key().service, length);
-            }
             Command::EndLease { key, registration }
         };
         if !self.registry.find(&self.access, finding, command.clone()) {
             resolve(&self.registry.shared, &command);
         }
+        true
     }
 
     fn look_at_removal(&mut self, snapshot: &Snapshot, vitals: &Arc<Vitals>) {
