@@ -109,6 +109,7 @@ fn read(
     for finding in &new {
         tracing::error!(file = %file.display(), %finding, "damage was set aside");
     }
+    let opened_at = meta.revision;
     if !meta.clean {
         // Revisions up to the reserved end may have been shown without being written: they never come again.
         meta.revision = meta.reserved;
@@ -120,6 +121,7 @@ fn read(
         connection,
         index: Index::new(),
         meta,
+        opened_at,
         last_row: 0,
         read: None,
         quarantined: known.into_iter().chain(new).collect(),

@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) connection: Connection,
     pub(crate) index: Index,
     pub(crate) meta: Meta,
+    /// The revision of the last change that was in the file when it was opened.
+    pub(crate) opened_at: u64,
     pub(crate) last_row: u64,
     /// The state as read at open, until the first load takes it or the first commit outdates it.
     pub(crate) read: Option<Loaded>,

@@ -55,6 +55,12 @@ impl SqliteStore {
         Self::open_in(config, clock, Space::new(config))
     }
 
+    /// Returns the revision of the last change that was in the file when it was opened; zero after closing.
+    pub fn opened_at(&self) -> Revision {
+        let state = self.lock();
+        Revision(state.as_ref().map_or(0, |state| state.opened_at))
+    }
+
     pub(crate) fn open_in(
         config: &SqliteConfig,
         clock: Arc<dyn Clock>,

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use waypost_cli::{ClientCommand, Exit, GlobalOptions, OutputFormat};
 
 mod config;
+mod files;
 mod pulse;
 mod reload;
 mod schema;

@@ -29,6 +29,7 @@ pub(crate) fn serve(settings: SettingArguments) -> Exit {
         Ok(log) => log,
         Err(error) => return fail(&error.to_string(), Exit::Usage),
     };
+    crate::files::raise_limit();
     for variable in loaded.accepted() {
         tracing::info!(variable = %variable, "the variable is known, but nothing uses it yet");
     }

@@ -140,9 +140,9 @@ fn start_over(
                 return Ok(());
             }
             // A log that ends early is what a power cut leaves of what was not acknowledged, and is taken for that: the
-            // registry is as it was at a moment, and nothing of one change is there without the rest.
+            // registry is as it was at a moment, and nothing of one change is there without the rest. The journal tells.
             let is_log = name.extension().is_some_and(|end| end == "sqlite-wal");
-            if is_log && kept.moments.contains(&found) {
+            if is_log && kept.moments.contains(&found) && log.contains("changes are missing") {
                 outcomes.earlier += 1;
                 return Ok(());
             }
