@@ -75,6 +75,16 @@ impl CertificateOwner {
         }
     }
 
+    /// Host names are the same in whatever case, a URI's path is not (RFC 3986, section 6.2.2.1).
+    fn is_named(&self, name: &str) -> bool {
+        let pattern = self.name.as_str();
+        match pattern.strip_suffix('*') {
+            _ if !name.contains(':') => self.name.covers(name),
+            Some(prefix) => name.starts_with(prefix),
+            None => name == pattern,
+        }
+    }
+
     fn access(&self, name: &str) -> Access {
         match &self.grants {
             None => Access::everything(name, Dialect::Internal, None),
@@ -393,7 +403,7 @@ impl Authenticator {
     /// Finds the first owner that a name of the certificate belongs to.
     fn owner_of<'a>(&self, names: &'a [Box<str>]) -> Option<(&CertificateOwner, &'a str)> {
         self.certificates.iter().find_map(|owner| {
-            let covered = names.iter().find(|name| owner.name.covers(name))?;
+            let covered = names.iter().find(|name| owner.is_named(name))?;
             Some((owner, &**covered))
         })
     }

@@ -10,6 +10,9 @@ use webpki::EndEntityCert;
 /// Most names of a certificate that are looked at; the rest say nothing.
 const NAMES_MAX: usize = 64;
 
+/// How a fingerprint begins.
+const FINGERPRINT: &str = "sha256:";
+
 /// The names of a client certificate; empty without one.
 pub(crate) type Names = Arc<[Box<str>]>;
 
@@ -21,9 +24,18 @@ pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Names {
     if let Ok(parsed) = EndEntityCert::try_from(certificate) {
         let uris = parsed.valid_uri_names().map(Box::from);
         let hosts = parsed.valid_dns_names().map(Box::from);
-        names.extend(uris.chain(hosts).take(NAMES_MAX));
+        // A name that an authority wrote must not pass for the fingerprint, which is what nobody can write.
+        let written = uris
+            .chain(hosts)
+            .filter(|name: &Box<str>| !is_fingerprint(name));
+        names.extend(written.take(NAMES_MAX));
     }
     names.into()
+}
+
+fn is_fingerprint(name: &str) -> bool {
+    let start = name.get(..FINGERPRINT.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(FINGERPRINT))
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> Box<str> {
@@ -34,7 +46,7 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> Box<str> {
         .map(|suite| suite.common.hash_provider)
         .find(|hash| hash.output_len() == 32)
         .map(|hash| hash.hash(certificate));
-    let mut text = String::from("sha256:");
+    let mut text = String::from(FINGERPRINT);
     for byte in digest.iter().flat_map(AsRef::<[u8]>::as_ref) {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -223,7 +223,11 @@ fn a_certificate_of_a_client_is_who_it_is_and_no_more() {
     let files = Certificates::new();
     files.issue("deployer", uri("spiffe://prod/deployer"));
     files.issue("stranger", uri("spiffe://test/deployer"));
-    let access = "[[access.certificates]]\nname = \"spiffe://prod/*\"\n\
+    // The path of a URI is another in another case, and no authority can write a fingerprint.
+    files.issue("shouting", uri("spiffe://PROD/deployer"));
+    files.issue("pretender", uri(&format!("sha256:{}", "0".repeat(64))));
+    let access = "[[access.certificates]]\nname = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\n\
+        [[access.certificates]]\nname = \"spiffe://prod/*\"\n\
         grants = [{ verbs = [\"read\", \"register\"], namespaces = \"svc.internal\", services = \"web*\" }]\n\
         [access]\nshared_secret = \"only-for-this-test\"\n";
     let server = Setup::new().file(files.with_clients(access)).start();
@@ -255,6 +259,9 @@ fn a_certificate_of_a_client_is_who_it_is_and_no_more() {
     let (code, told) = as_client("deployer", &register("api"));
     assert_eq!(code, 5, "{told}");
     // The authority issued this one too, and nobody said what it may do.
+    for name in ["shouting", "pretender"] {
+        assert_eq!(as_client(name, &["ls"]).0, 5, "{name}");
+    }
     let (code, told) = as_client("stranger", &["ls"]);
     assert_eq!(code, 5, "{told}");
     assert!(told.contains("access.certificates"), "{told}");
