@@ -72,7 +72,7 @@ async fn a_slow_server_is_a_timeout() {
 
 #[tokio::test]
 async fn an_address_that_cannot_work_is_a_usage_error() {
-    for url in ["https://host", "http://host:0", "nonsense://"] {
+    for url in ["ftp://host", "http://host:0", "nonsense://"] {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let exit = execute(url, "ls", &mut std::io::empty(), &mut out, &mut err).await;
         assert_eq!(exit, Exit::Usage, "{url}");
