@@ -105,6 +105,33 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// What a small set-up that is well has: category, check, words.
+const WELL: [(&str, &str, &str); 15] = [
+    ("server", "reachable", "answers in"),
+    ("server", "ready", "takes writes"),
+    ("server", "version", "server and program are version"),
+    ("server", "clock", "agrees"),
+    ("server", "transport", "nothing leaves this machine"),
+    ("credential", "accepted", "asks for no credential"),
+    ("store", "writes", "takes writes"),
+    ("store", "commits", "durable within"),
+    ("store", "journal", "keeps every line"),
+    ("store", "data-directory", "only its owner"),
+    (
+        "dns",
+        "answers",
+        "answers for 1 namespace, over UDP and TCP",
+    ),
+    (
+        "services",
+        "listed",
+        "2 services in svc.internal with 2 instances",
+    ),
+    ("services", "rotation", "every instance is in rotation"),
+    ("services", "addresses", "registered twice"),
+    ("services", "prometheus-labels", "label of its own"),
+];
+
 #[test]
 fn a_small_healthy_setup_has_no_failure() {
     let server = Server::start();
@@ -128,31 +155,7 @@ fn a_small_healthy_setup_has_no_failure() {
     assert_eq!(told.report["success"], true);
     assert_eq!(told.report["failures"], 0);
     assert_eq!(told.report["warnings"], told.count("warning"));
-    for (category, name, words) in [
-        ("server", "reachable", "answers in"),
-        ("server", "ready", "takes writes"),
-        ("server", "version", "server and program are version"),
-        ("server", "clock", "agrees"),
-        ("server", "transport", "nothing leaves this machine"),
-        ("credential", "accepted", "asks for no credential"),
-        ("store", "writes", "takes writes"),
-        ("store", "commits", "durable within"),
-        ("store", "journal", "keeps every line"),
-        ("store", "data-directory", "only its owner"),
-        (
-            "dns",
-            "answers",
-            "answers for 1 namespace, over UDP and TCP",
-        ),
-        (
-            "services",
-            "listed",
-            "2 services in svc.internal with 2 instances",
-        ),
-        ("services", "rotation", "every instance is in rotation"),
-        ("services", "addresses", "registered twice"),
-        ("services", "prometheus-labels", "label of its own"),
-    ] {
+    for (category, name, words) in WELL {
         told.found((category, name), "ok", words, "");
     }
     // How fast a disk of tests is, and how many files they may open, is the machine's.
@@ -168,7 +171,14 @@ fn a_small_healthy_setup_has_no_failure() {
         files["detail"].as_str().unwrap().contains("files open"),
         "{files}"
     );
+}
 
+#[test]
+fn it_is_shown_in_every_form_and_for_one_service_or_all_namespaces() {
+    let server = Server::start();
+    for instance in ["web/a", "api/b"] {
+        put(&server, instance, &json!({ "address": "127.0.0.1" }));
+    }
     let text = server.cli(&["doctor"]);
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(

@@ -17,8 +17,6 @@
 //! }
 //! # Ok(()) }
 //! ```
-//!
-//! What is left out: TLS (an `https://` address is refused with a clear error).
 
 mod address;
 mod builder;

@@ -136,6 +136,34 @@ fn the_listener_speaks_tls_to_curl_and_to_our_own_command_line_and_tells_who_doe
 }
 
 #[test]
+fn the_doctor_tells_what_is_wrong_between_http_and_https() {
+    let files = Certificates::new();
+    let server = Setup::new().file(files.section()).start();
+    let (code, told) = cli(&server, &files.path("ca.pem"), &[], &["doctor"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("[ok] the server is asked by TLS"), "{told}");
+    let strange = Certificates::new();
+    let (code, told) = cli(&server, &strange.path("ca.pem"), &[], &["doctor"]);
+    assert_eq!(code, 6, "{told}");
+    assert!(told.contains("hint: --ca-file FILE names"), "{told}");
+    let plain = [("SERVICE_DISCOVERY_URL", &*server.url())];
+    let (code, told) = cli(&server, &files.path("ca.pem"), &plain, &["doctor"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("hint: ask https://"), "{told}");
+    let foreign = crate::target::Target::start();
+    let plain = [(
+        "SERVICE_DISCOVERY_URL",
+        &*format!("http://127.0.0.1:{}", foreign.port()),
+    )];
+    let (code, told) = cli(&server, &files.path("ca.pem"), &plain, &["doctor"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("[xx] what answers there is no Waypost server"),
+        "{told}"
+    );
+}
+
+#[test]
 fn old_versions_of_tls_and_names_of_others_are_refused() {
     let files = Certificates::new();
     let server = Setup::new().file(files.section()).start();

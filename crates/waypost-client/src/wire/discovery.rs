@@ -63,7 +63,7 @@ pub struct ServerHealth {
     #[serde(default)]
     pub service: String,
     /// The version of the program; none from one that does not say it yet.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// All other fields, those of sources 003 and 004 among them.
     #[serde(flatten)]

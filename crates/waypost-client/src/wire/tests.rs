@@ -89,6 +89,8 @@ fn every_field_of_the_contracts_objects_is_understood() {
     assert_eq!(again::<Namespace>(&namespace), namespace);
     let health = json!({"status": "healthy", "service": "waypost", "load_percentage": 0.0});
     assert_eq!(again::<ServerHealth>(&health), health);
+    let health = json!({"status": "healthy", "service": "waypost", "version": "1.2.3"});
+    assert_eq!(again::<ServerHealth>(&health), health);
 }
 
 #[test]

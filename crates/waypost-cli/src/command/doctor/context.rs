@@ -99,10 +99,19 @@ impl Context {
         })
     }
 
+    /// Says why nothing can be asked at all.
+    pub(super) fn silence(&self) -> Option<&'static str> {
+        match &self.health {
+            Err(error) if is_away(error) => Some("the server does not answer"),
+            Err(_) => Some("what answers there is no Waypost server"),
+            Ok(_) => None,
+        }
+    }
+
     /// Says why nothing that needs a credential can be asked.
     pub(super) fn obstacle(&self) -> Option<String> {
-        match (&self.health, &self.namespaces) {
-            (Err(_), _) => Some("the server does not answer".to_owned()),
+        match (self.silence(), &self.namespaces) {
+            (Some(why), _) => Some(why.to_owned()),
             (_, Err(error)) if error.kind() == ErrorKind::Denied => {
                 Some("the server refuses the credential".to_owned())
             }
@@ -113,11 +122,8 @@ impl Context {
 
     /// Gives the exit code of a server that could not be looked at.
     pub(super) fn exit(&self) -> Option<Exit> {
-        let failed = |error: &ClientError| {
-            matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
-        };
         match (&self.health, &self.namespaces) {
-            (Err(error), _) | (_, Err(error)) if failed(error) => Some(Exit::Unreachable),
+            (Err(error), _) | (_, Err(error)) if is_away(error) => Some(Exit::Unreachable),
             (_, Err(error)) if error.kind() == ErrorKind::Denied => Some(Exit::Denied),
             _ => None,
         }
@@ -126,8 +132,8 @@ impl Context {
     /// Gives what the server measures; the error says why it cannot be seen.
     pub(super) async fn metrics(&self) -> Result<&Exposition, String> {
         let asked = self.metrics.get_or_init(|| async {
-            if self.health.is_err() {
-                return Err("the server does not answer".to_owned());
+            if let Some(why) = self.silence() {
+                return Err(why.to_owned());
             }
             match self.client.metrics().await {
                 Ok(text) => Ok(Exposition::new(text)),
@@ -145,6 +151,10 @@ impl Context {
         let asked = self.listing.get_or_init(|| Listing::of(self));
         asked.await.as_ref().map_err(Clone::clone)
     }
+}
+
+fn is_away(error: &ClientError) -> bool {
+    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
 }
 
 /// Says whether every address of the URL's host is of this machine's loopback.

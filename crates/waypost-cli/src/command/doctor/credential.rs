@@ -20,8 +20,8 @@ const UNUSED_DAYS: f64 = 90.0;
 const NEW_DAYS: f64 = 1.0;
 
 pub(super) async fn accepted(context: &Context) -> Vec<Finding> {
-    if context.health.is_err() {
-        return vec![Finding::skipped("the server does not answer")];
+    if let Some(why) = context.silence() {
+        return vec![Finding::skipped(why)];
     }
     if context.is_open {
         return vec![open(context.on_loopback)];
@@ -110,14 +110,14 @@ fn with_tokens(
     context: &Context,
     look: impl FnOnce(&[IssuedToken], SystemTime) -> Vec<Finding>,
 ) -> Vec<Finding> {
+    if let Some(why) = context.silence() {
+        return vec![Finding::skipped(why)];
+    }
     match &context.tokens {
         Ok(tokens) => look(
             tokens,
             context.client.server_time().unwrap_or_else(clock::now),
         ),
-        Err(_) if context.health.is_err() => {
-            vec![Finding::skipped("the server does not answer")]
-        }
         Err(error) if error.kind() == ErrorKind::Denied => {
             vec![Finding::skipped("only administrators see the credentials")]
         }

@@ -48,7 +48,7 @@ pub(super) async fn durable_writes(context: &Context) -> Vec<Finding> {
     // A disk may hang, and then the thread with it: it is not waited for.
     let measured = tokio::task::spawn_blocking(move || measure(&directory, limit));
     let found = match tokio::time::timeout(limit, measured).await {
-        Ok(Ok(Ok(took))) => judge(took, &shown),
+        Ok(Ok(Ok(took))) => judge(&took, &shown),
         Ok(Ok(Err(error))) => Finding::failure(
             format!("cannot write in {shown}: {error}"),
             "run this as the user whom the directory belongs to; a disk that refuses writes has to be repaired or emptied",
@@ -109,7 +109,7 @@ impl Drop for Probe {
 }
 
 /// Judges times that are sorted.
-fn judge(took: Vec<Duration>, shown: &str) -> Finding {
+fn judge(took: &[Duration], shown: &str) -> Finding {
     let (Some(half), Some(most)) = (took.get(took.len() / 2), took.last()) else {
         return Finding::skipped("nothing was measured");
     };
@@ -147,7 +147,7 @@ mod tests {
     fn the_slowest_write_decides() {
         let of = |last: u64| {
             judge(
-                vec![Duration::from_millis(1), Duration::from_millis(last)],
+                &[Duration::from_millis(1), Duration::from_millis(last)],
                 "/d",
             )
         };

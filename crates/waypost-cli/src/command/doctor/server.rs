@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use waypost_client::ErrorKind;
+use waypost_client::{ClientError, ErrorKind};
 
 use super::clock;
 use super::context::Context;
 use super::finding::{Finding, or_ok};
-use crate::failure::Failure;
+use crate::failure::{Failure, describe};
 
 /// What this program is.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -19,21 +19,7 @@ const SKEW_FAILURE_SECONDS: f64 = 60.0;
 pub(super) async fn reachable(context: &Context) -> Vec<Finding> {
     let url = context.client.url();
     let found = match (&context.health, &context.ready) {
-        (Err(error), _) | (_, Err(error)) => {
-            let failure = Failure::from(error.clone());
-            let what = if error.kind() == ErrorKind::NotFound {
-                format!(
-                    "what answers at {url} is no Waypost server: {}",
-                    failure.message
-                )
-            } else {
-                failure.message
-            };
-            let hint = failure
-                .hint
-                .unwrap_or_else(|| "--server or SERVICE_DISCOVERY_URL sets the address".to_owned());
-            Finding::failure(what, hint)
-        }
+        (Err(error), _) | (_, Err(error)) => unreachable(error, context.silence(), &url),
         (Ok(_), Ok((_, took))) => {
             let milliseconds = (took.as_secs_f64() * 10_000.0).round() / 10.0;
             Finding::ok(format!("{url} answers in {milliseconds} ms"))
@@ -42,9 +28,42 @@ pub(super) async fn reachable(context: &Context) -> Vec<Finding> {
     vec![found]
 }
 
+fn unreachable(error: &ClientError, silence: Option<&str>, url: &str) -> Finding {
+    let failure = Failure::from(error.clone());
+    let message = failure.message;
+    if message.contains("speaks TLS") {
+        let what = format!("{url} speaks TLS, and was asked without");
+        return Finding::failure(what, "ask https:// in --server or SERVICE_DISCOVERY_URL");
+    }
+    if url.starts_with("https://") && message.contains("certificate") {
+        let hint = "--ca-file FILE names the authority of the server's certificate, which must be for the host of the address";
+        return Finding::failure(message, hint);
+    }
+    match silence {
+        Some(why)
+            if error.kind() != ErrorKind::Unreachable && error.kind() != ErrorKind::Timeout =>
+        {
+            Finding::failure(
+                format!("{why}: {message}"),
+                "--server or SERVICE_DISCOVERY_URL sets the address",
+            )
+        }
+        _ => {
+            let hint = failure
+                .hint
+                .unwrap_or_else(|| "the server's log says more".to_owned());
+            Finding::failure(message, hint)
+        }
+    }
+}
+
 pub(super) async fn ready(context: &Context) -> Vec<Finding> {
     match &context.ready {
-        Err(_) => vec![Finding::skipped("the server does not answer")],
+        Err(error) => vec![Finding::skipped(
+            context
+                .silence()
+                .map_or_else(|| describe(error), str::to_owned),
+        )],
         Ok((text, _)) => or_ok(judge(text), "the server is ready, and takes writes"),
     }
 }
@@ -87,7 +106,7 @@ fn remedy(condition: &str) -> &'static str {
 
 pub(super) async fn version(context: &Context) -> Vec<Finding> {
     let found = match &context.health {
-        Err(_) => Finding::skipped("the server does not answer"),
+        Err(_) => Finding::skipped(context.silence().unwrap_or_default()),
         Ok(health) => match health.version.as_deref() {
             Some(VERSION) => Finding::ok(format!("server and program are version {VERSION}")),
             Some(other) => Finding::warning(
@@ -105,8 +124,11 @@ pub(super) async fn version(context: &Context) -> Vec<Finding> {
 
 pub(super) async fn clock(context: &Context) -> Vec<Finding> {
     // A question of its own: the latest answer may be seconds old by now.
-    if context.health.is_err() || context.client.ready().await.is_err() {
-        return vec![Finding::skipped("the server does not answer")];
+    if let Some(why) = context.silence() {
+        return vec![Finding::skipped(why)];
+    }
+    if let Err(error) = context.client.ready().await {
+        return vec![Finding::skipped(describe(&error))];
     }
     let found = match context.client.server_time() {
         None => Finding::skipped("the server's answers have no date"),
