@@ -22,13 +22,11 @@ pub(crate) type Names = Arc<[Box<str>]>;
 pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Names {
     let mut names = vec![fingerprint(certificate)];
     if let Ok(parsed) = EndEntityCert::try_from(certificate) {
-        let uris = parsed.valid_uri_names().map(Box::from);
-        let hosts = parsed.valid_dns_names().map(Box::from);
+        let uris = parsed.valid_uri_names();
+        let hosts = parsed.valid_dns_names();
         // A name that an authority wrote must not pass for the fingerprint, which is what nobody can write.
-        let written = uris
-            .chain(hosts)
-            .filter(|name: &Box<str>| !is_fingerprint(name));
-        names.extend(written.take(NAMES_MAX));
+        let written = uris.chain(hosts).filter(|name| !is_fingerprint(name));
+        names.extend(written.take(NAMES_MAX).map(Box::from));
     }
     names.into()
 }
