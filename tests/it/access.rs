@@ -393,6 +393,10 @@ fn nobody_can_lock_everybody_out() {
     let (status, text) = delete(&guarded.admin, &first);
     assert_eq!(status, 409, "{text}");
     assert!(text.contains("nobody could get in"), "{text}");
+    // A key pair cannot issue one either: nobody signs there.
+    let (pair, _) = guarded.issue(&json!({ "name": "pair", "aws": true }));
+    assert_eq!(delete(&guarded.admin, &first).0, 409);
+    assert_eq!(delete(&guarded.admin, &pair).0, 204);
     // Two who remove each other at the same time do not both succeed.
     let (second, other) = guarded.issue(&json!({ "name": "second" }));
     let (one, two) = std::thread::scope(|scope| {
@@ -523,4 +527,68 @@ fn when_a_credential_was_used_last_is_told_and_outlives_a_restart() {
     assert!(at.is_string(), "{at}");
     guarded.server.restart();
     assert_eq!(used(&guarded), at);
+}
+
+#[test]
+fn another_server_key_than_the_credentials_were_made_with_is_told_at_the_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut guarded = Guarded::start();
+    let said = "server.key is another one than the credentials were made with";
+    guarded.server.restart();
+    assert!(!guarded.server.log().contains(said));
+    assert!(guarded.server.terminate().success());
+    let key = guarded.server.data_dir().join("server.key");
+    std::fs::write(&key, [7; 32]).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    guarded.server.restart();
+    assert!(
+        guarded.server.log().contains(said),
+        "{}",
+        guarded.server.log()
+    );
+    assert_eq!(
+        guarded
+            .ask(&guarded.admin, "GET", "/v1/namespaces", &Value::Null)
+            .0,
+        401
+    );
+}
+
+#[test]
+fn the_metrics_take_a_credential_that_may_read_everything_and_say_so() {
+    let guarded = Guarded::start();
+    let narrow = json!([{ "verbs": ["read"], "services": "web" }]);
+    let (_, narrow) = guarded.issue(&json!({ "name": "narrow", "grants": narrow }));
+    let (_, reader) =
+        guarded.issue(&json!({ "name": "reader", "grants": [{ "verbs": ["read"] }] }));
+    let metrics = |token: &str| guarded.ask(token, "GET", "/metrics", &Value::Null);
+    let (status, text) = metrics(&narrow);
+    assert_eq!(status, 403, "{text}");
+    assert!(text.contains("read for all of them"), "{text}");
+    assert_eq!(metrics(&reader).0, 200);
+    assert_eq!(metrics("wp_WRONG").0, 401);
+}
+
+#[test]
+fn the_shared_secret_may_stand_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "only-for-this-test\n").unwrap();
+    let server = Setup::new()
+        .env("SERVICE_DISCOVERY_SECRET_FILE", &file)
+        .start();
+    server.get("/v1/namespaces").expect(401);
+    let secret = [("Authorization", "Bearer only-for-this-test")];
+    server
+        .request("GET", "/v1/namespaces", &secret, b"")
+        .expect(200);
+    let missing = folder.path().join("missing");
+    let refused = Setup::new()
+        .env("SERVICE_DISCOVERY_SECRET_FILE", &missing)
+        .refusal();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("SERVICE_DISCOVERY_SECRET_FILE") && said.contains("missing"),
+        "{said}"
+    );
 }

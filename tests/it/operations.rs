@@ -498,3 +498,28 @@ fn no_secret_appears_in_logs_metrics_or_answers() {
         assert!(!found, "the secret is in {}", file.display());
     }
 }
+
+#[test]
+fn the_server_takes_as_many_files_as_the_system_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve =
+        "ulimit -Sn 256; exec \"$0\" serve --http 127.0.0.1:0 --dns 127.0.0.1:0 --data-dir data";
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", serve, env!("CARGO_BIN_EXE_waypost")])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let path = format!("/proc/{}/limits", child.id());
+    eventually("the bound is raised", || {
+        let limits = fs::read_to_string(&path).ok()?;
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"))?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[3] == words[4] && words[3] != "256").then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

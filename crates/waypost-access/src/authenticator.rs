@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use waypost_core::{
-    Access, Command, Dialect, Document, Grant, Pattern, RegistryError, Snapshots, Timestamp, Verb,
+    Access, Command, Dialect, Document, Grant, Pattern, RegistryError, Snapshot, Snapshots,
+    Timestamp, Verb,
 };
 
 use crate::book::Book;
@@ -25,6 +26,10 @@ pub const PUBLIC_READER: &str = "public-reader";
 pub(crate) const UNKNOWN: &str = "unknown";
 /// The subject of requests with the shared secret.
 pub const SHARED_SECRET: &str = "shared-secret";
+
+const OF_LOOPBACK: &str = "access.rates.requests_per_loopback";
+/// What is hashed to recognise the server key, see [`Authenticator::key_mark`].
+const KEY_MARK: &str = "waypost: which server key is this";
 
 /// A key pair of AWS's kind and what it allows.
 #[derive(Debug)]
@@ -207,20 +212,29 @@ impl Authenticator {
         Ok((made, all))
     }
 
+    /// Returns what tells this server key from another and says nothing of it: kept beside the first credential.
+    pub fn key_mark(&self) -> Document {
+        issued::mark(&self.key.digest(KEY_MARK))
+    }
+
+    /// Says whether the credentials of a registry were made with another server key, so that none of them can be used.
+    pub fn is_of_another_key(&self, snapshot: &Snapshot) -> bool {
+        let mark = self.key_mark();
+        let known = snapshot.document(&mark.key);
+        known.is_some_and(|(known, _)| known.bytes != mark.bytes)
+    }
+
     /// Says when each issued credential was used last, by its id, since the process started.
     pub fn uses(&self) -> Vec<(String, Timestamp)> {
         self.issued.get().map(Book::uses).unwrap_or_default()
     }
 
-    /// Says whether somebody else than the issued credentials lets an operator in: the configuration does.
+    /// Says whether somebody else than the issued credentials can issue others: the configuration says who. Key pairs cannot,
+    /// since nobody signs where credentials are issued.
     pub fn has_configured_admin(&self) -> bool {
-        let is_everything = |access: &Access| access.allows_somewhere(Verb::Admin);
+        let mut owners = self.certificates.iter();
         !self.credentials.is_empty()
-            || self.aws_keys.iter().any(|key| is_everything(&key.access))
-            || self
-                .certificates
-                .iter()
-                .any(|owner| is_everything(&owner.access("")))
+            || owners.any(|owner| owner.access("").allows_everywhere(Verb::Admin))
     }
 
     /// Says whether the server would be open to its callers without any issued credential.
@@ -251,12 +265,13 @@ impl Authenticator {
     /// Counts a request of an address before anything else is looked at.
     ///
     /// # Errors
-    /// How long to wait until one would be let in.
-    pub fn admit(&self, peer: IpAddr) -> Result<(), Duration> {
-        let rate = if peer.to_canonical().is_loopback() {
-            self.rates.requests_per_loopback
+    /// How long to wait until one would be let in, and the setting that says so.
+    pub fn admit(&self, peer: IpAddr) -> Result<(), (Duration, &'static str)> {
+        let (rate, setting) = if peer.to_canonical().is_loopback() {
+            (self.rates.requests_per_loopback, OF_LOOPBACK)
         } else {
-            self.rates.requests_per_address
+            let setting = "access.rates.requests_per_address";
+            (self.rates.requests_per_address, setting)
         };
         // An open server on loopback, and most others there, have no bound: then nobody looks at the clock.
         if rate.per_second == 0 {
@@ -265,15 +280,17 @@ impl Authenticator {
         let Some(now) = self.issued.get().map(Book::monotonic) else {
             return Ok(());
         };
-        self.addresses.take(peer, rate, now)
+        let taken = self.addresses.take(peer, rate, now);
+        taken.map_err(|wait| (wait, setting))
     }
 
     /// Counts a request with a credential.
     fn meter(&self, meter: &Meter, peer: IpAddr) -> Result<(), RegistryError> {
-        let rate = if peer.to_canonical().is_loopback() {
-            self.rates.requests_per_loopback
+        let (rate, setting) = if peer.to_canonical().is_loopback() {
+            (self.rates.requests_per_loopback, OF_LOOPBACK)
         } else {
-            self.rates.requests_per_credential
+            let setting = "access.rates.requests_per_credential";
+            (self.rates.requests_per_credential, setting)
         };
         if rate.per_second == 0 {
             return Ok(());
@@ -283,7 +300,7 @@ impl Authenticator {
         };
         meter.take(rate, now).map_err(|_| RegistryError::Throttled {
             what: format!(
-                "this credential sends more than {} requests per second (access.rates)",
+                "this credential sends more than {} requests per second ({setting})",
                 rate.per_second
             ),
         })

@@ -17,6 +17,8 @@ use crate::server_key::ServerKey;
 pub(crate) const TOKENS: &str = "access/token";
 /// AWS key pairs, by access key id. Their secrets are kept nowhere: they are drawn from the server key.
 pub(crate) const KEYS: &str = "access/key";
+/// What tells the server key from another one.
+const MARK: &str = "access/server-key";
 /// Letters of ids and secrets.
 const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// How tokens begin, so that one in a log or a repository is known for what it is.
@@ -107,9 +109,10 @@ impl Issued {
         documents.filter_map(|document| Some((document.key.clone(), Self::read(document)?)))
     }
 
-    /// Says whether its bearer can issue the next credential, for as long as it is not revoked.
+    /// Says whether its bearer can issue the next credential, for as long as it is not revoked. A key pair cannot: where
+    /// credentials are issued nobody signs.
     pub fn is_lasting_admin(&self) -> bool {
-        self.expires.is_none() && self.is_admin()
+        !self.is_aws && self.expires.is_none() && self.is_admin()
     }
 
     /// Says whether its bearer can issue credentials.
@@ -208,6 +211,18 @@ pub(crate) fn ending(document: &Document, grace: Duration, now: Timestamp) -> Co
     Command::PutDocument {
         document: Arc::new(document),
         expected: None,
+    }
+}
+
+/// Makes the document by which the server key is recognised.
+pub(crate) fn mark(digest: &[u8]) -> Document {
+    Document {
+        key: DocumentKey {
+            kind: text(MARK),
+            key: text("mark"),
+        },
+        bytes: hex(digest).into_bytes().into(),
+        expiry: None,
     }
 }
 

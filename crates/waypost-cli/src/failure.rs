@@ -90,9 +90,25 @@ fn about(error: &ClientError, kind: &str) -> bool {
     error.to_string().starts_with(kind)
 }
 
+fn said(error: &ClientError, word: &str) -> bool {
+    error.to_string().contains(word)
+}
+
 fn hint(error: &ClientError) -> Option<&'static str> {
     let status = error.problem().map(|problem| problem.status);
     match (error.kind(), status) {
+        (ErrorKind::Unreachable, _) if said(error, "InvalidContentType") => {
+            Some("the server speaks http there, not https")
+        }
+        (ErrorKind::Unreachable, _) if said(error, "CertificateRequired") => {
+            Some("the server asks for a certificate: --certificate-file and --key-file show one")
+        }
+        (ErrorKind::Unreachable, _) if said(error, "received fatal alert") => {
+            Some("the server does not take the certificate of --certificate-file")
+        }
+        (ErrorKind::Unreachable, _) if said(error, "certificate") => Some(
+            "--ca-file FILE, or WAYPOST_CA_FILE, names the authorities to trust; the name in --server must be the certificate's",
+        ),
         (ErrorKind::Unreachable, _) => {
             Some("is `waypost serve` running? --server or SERVICE_DISCOVERY_URL sets the address")
         }

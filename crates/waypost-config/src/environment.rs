@@ -86,6 +86,16 @@ pub(crate) fn layers(
 ) -> Layers {
     let mut layers = Layers::default();
     for alias in aliases.iter().rev() {
+        let by_file = alias.target.and_then(|target| {
+            let name = format!("{}{FILE_SUFFIX}", alias.name);
+            let raw = environment.raw(&name)?;
+            Some(value_of_file(&name, raw, &Path::dotted(target)))
+        });
+        match by_file {
+            Some(Ok(node)) => layers.nodes.push(node),
+            Some(Err(error)) => errors.push(*error),
+            None => {}
+        }
         let Some(raw) = environment.raw(alias.name) else {
             continue;
         };
@@ -157,17 +167,34 @@ fn setting(name: &str, raw: &OsStr, defaults: &Node) -> Result<(Path, Node), Box
         let node = Node::at(&path, &variable, Value::Text(text.to_owned()));
         return Ok((path, node));
     };
+    let node = value_of_file(name, raw, &path)?;
+    Ok((path, node))
+}
+
+/// Reads a setting from the file that a variable names.
+fn value_of_file(name: &str, raw: &OsStr, path: &Path) -> Result<Node, Box<ConfigError>> {
+    let failed = |origin: Origin, rule: String| {
+        Box::new(ConfigError {
+            field: Some(path.to_string()),
+            value: None,
+            rule,
+            origin,
+        })
+    };
+    let variable = Origin::Variable {
+        name: name.to_owned(),
+    };
+    let text = utf8(raw).map_err(|rule| failed(variable, rule))?;
     let file = PathBuf::from(text);
     let origin = Origin::VariableFile {
         name: name.to_owned(),
         path: file.clone(),
     };
-    let content = file::value(&file).map_err(|rule| failed(&path, &origin, rule))?;
+    let content = file::value(&file).map_err(|rule| failed(origin.clone(), rule))?;
     if content.is_empty() {
-        return Err(failed(&path, &origin, "the file is empty".to_owned()));
+        return Err(failed(origin, "the file is empty".to_owned()));
     }
-    let node = Node::at(&path, &origin, Value::Text(content));
-    Ok((path, node))
+    Ok(Node::at(path, &origin, Value::Text(content)))
 }
 
 fn path_of(name: &str) -> Path {

@@ -96,9 +96,11 @@ impl Pattern {
 pub struct Grant {
     /// What.
     pub verbs: Vec<Verb>,
-    /// In which namespaces.
+    /// In which namespaces; all unless it says which.
+    #[serde(default = "Pattern::any")]
     pub namespaces: Pattern,
-    /// For which services.
+    /// For which services; all unless it says which.
+    #[serde(default = "Pattern::any")]
     pub services: Pattern,
 }
 

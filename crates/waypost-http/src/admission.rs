@@ -50,7 +50,7 @@ impl Admission {
         if self.open.load(Relaxed) >= self.connections_max {
             return Err("connections");
         }
-        let address = address.to_canonical();
+        let address = party(address.to_canonical());
         let (most, reason) = match address.is_loopback() {
             true => (self.per_loopback_max, "connections_per_loopback"),
             false => (self.per_address_max, "connections_per_address"),
@@ -72,6 +72,17 @@ impl Admission {
             admission: Arc::clone(self),
             address,
         })
+    }
+}
+
+/// Names whom an address belongs to: of IPv6 that is a network of 64 bits, since a host has as many addresses as it wants.
+fn party(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(six) if !six.is_loopback() => {
+            let network = u128::from(six) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+        other => other,
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) type Names = Arc<[Box<str>]>;
 pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Names {
     let mut names = vec![fingerprint(certificate)];
     if let Ok(parsed) = EndEntityCert::try_from(certificate) {
-        let uris = parsed.valid_uri_names();
+        // One without a scheme could pass for a host name, or for a fingerprint.
+        let uris = parsed.valid_uri_names().filter(|uri| uri.contains("://"));
         let hosts = parsed.valid_dns_names();
         // A name that an authority wrote must not pass for the fingerprint, which is what nobody can write.
         let written = uris.chain(hosts).filter(|name| !is_fingerprint(name));

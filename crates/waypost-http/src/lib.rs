@@ -43,7 +43,7 @@ pub use head::RequestHead;
 pub use histogram::DurationHistogram;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub use metrics::HttpMetrics;
-pub use ops::{Condition, Ops, ReadyReport, ops_routes};
+pub use ops::{Condition, MayRead, Ops, ReadyReport, ops_routes};
 pub use query::Query;
 pub use rejection::{Rejection, RejectionContext, RejectionRenderer, render_problem};
 pub use request::Request;

@@ -58,6 +58,9 @@ impl ReadyReport {
     }
 }
 
+/// Says whether a request may read, or how it is refused.
+pub type MayRead = Arc<dyn Fn(&RequestHead) -> Result<(), Rejection> + Send + Sync>;
+
 /// What feeds the ops endpoints.
 #[derive(Clone)]
 pub struct Ops {
@@ -66,7 +69,7 @@ pub struct Ops {
     /// The metrics as OpenMetrics text, as `prometheus_client` encodes them.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Says whether the request may see the metrics, which name services.
-    pub may_read: Arc<dyn Fn(&RequestHead) -> bool + Send + Sync>,
+    pub may_read: MayRead,
 }
 
 impl std::fmt::Debug for Ops {
@@ -88,10 +91,8 @@ pub fn ops_routes(ops: Ops) -> Router {
         .get_sync("/readyz", move |head| uncached(readiness(head, &ready())))
         .open()
         .get_sync("/metrics", move |head| match may_read(head) {
-            true => uncached(exposition(head, &metrics())),
-            false => head.reject(&Rejection::Unauthenticated {
-                reason: "the metrics name services: send the header Authorization: Bearer <token>",
-            }),
+            Ok(()) => uncached(exposition(head, &metrics())),
+            Err(rejection) => head.reject(&rejection),
         })
 }
 

@@ -70,6 +70,13 @@ pub enum Rejection {
     Throttled {
         /// When to ask again.
         retry_after_seconds: u64,
+        /// The setting that bounds it.
+        setting: &'static str,
+    },
+    /// The credential is known, and does not allow this.
+    Denied {
+        /// What it would take, as a sentence part.
+        reason: &'static str,
     },
     /// Credentials are missing or wrong.
     Unauthenticated {
@@ -95,6 +102,7 @@ impl Rejection {
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
         }
     }
@@ -111,6 +119,7 @@ impl Rejection {
             Self::Deadline { .. } | Self::Panicked => "unknown",
             Self::Unavailable { .. } | Self::Overloaded { .. } => "unavailable",
             Self::Throttled { .. } => "throttled",
+            Self::Denied { .. } => "denied",
             Self::Unauthenticated { .. } => "unauthenticated",
         }
     }
@@ -132,6 +141,7 @@ impl Rejection {
             Self::Unavailable { .. } => "unavailable",
             Self::Overloaded { .. } => "overloaded",
             Self::Throttled { .. } => "rate",
+            Self::Denied { .. } => "denied",
             Self::Unauthenticated { .. } => "unauthenticated",
         }
     }
@@ -167,9 +177,10 @@ impl Rejection {
             }
             Self::Unavailable { reason, .. } => format!("The server is unavailable: {reason}."),
             Self::Overloaded { .. } => "The server has too much work in progress.".to_owned(),
-            Self::Throttled { .. } => {
-                "This address sends more requests than its rate allows (access.rates).".to_owned()
+            Self::Throttled { setting, .. } => {
+                format!("This address sends more requests than {setting} allows.")
             }
+            Self::Denied { reason } => format!("The credential does not allow this: {reason}."),
             Self::Unauthenticated { reason } => {
                 format!("The request is not authenticated: {reason}.")
             }
@@ -193,6 +204,7 @@ impl Rejection {
             }
             | Self::Throttled {
                 retry_after_seconds,
+                ..
             } => {
                 response
                     .headers_mut()
@@ -211,6 +223,7 @@ impl Rejection {
             | Self::HeadersTooLarge { .. }
             | Self::BodyTimeout { .. }
             | Self::Deadline { .. }
+            | Self::Denied { .. }
             | Self::Panicked => {}
         }
     }

@@ -29,8 +29,8 @@ use crate::settings::ListenerConfig;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteIndex(usize);
 
-/// Says whether a request of an address is let in now; the error is how long to wait.
-pub type Gate = Arc<dyn Fn(IpAddr) -> Result<(), Duration> + Send + Sync>;
+/// Says whether a request of an address is let in now; the error is how long to wait, and the setting that says so.
+pub type Gate = Arc<dyn Fn(IpAddr) -> Result<(), (Duration, &'static str)> + Send + Sync>;
 
 /// A router ready to answer requests under the bounds of a listener.
 #[derive(Clone)]
@@ -329,8 +329,9 @@ impl Inner {
         if self.compiled(route).is_some_and(|it| it.endpoint.is_open) {
             return Ok(());
         }
-        gate(peer).map_err(|wait| Rejection::Throttled {
+        gate(peer).map_err(|(wait, setting)| Rejection::Throttled {
             retry_after_seconds: wait.as_secs() + 1,
+            setting,
         })
     }
 

@@ -14,7 +14,7 @@ use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -71,10 +71,17 @@ pub struct TlsFault {
 /// When a file was written, and how long it is; none when it is not there.
 type Stamp = Option<(SystemTime, u64)>;
 
+/// What was read, and what could not be.
+struct Known {
+    stamps: [Stamp; 3],
+    /// What was wrong with files that changed since; they are tried again until they can be read.
+    fault: Option<TlsFault>,
+}
+
 /// TLS of a listener, with what its files held when they were read last.
 pub struct ListenerTls {
     files: TlsConfig,
-    stamps: Mutex<[Stamp; 3]>,
+    known: Mutex<Known>,
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -97,7 +104,10 @@ impl ListenerTls {
         let stamps = stamps(files);
         Ok(Self {
             current: RwLock::new(Arc::new(server_config(files)?)),
-            stamps: Mutex::new(stamps),
+            known: Mutex::new(Known {
+                stamps,
+                fault: None,
+            }),
             files: files.clone(),
         })
     }
@@ -105,19 +115,30 @@ impl ListenerTls {
     /// Reads the files again if one of them changed, and says whether they did. It reads files.
     ///
     /// # Errors
-    /// Which file cannot be used, and why: what was read before stays. It is said once for each change of a file.
+    /// Which file cannot be used, and why: what was read before stays. The same fault is said once, and the
+    /// files are tried again at the next call.
     pub fn reload(&self) -> Result<bool, TlsFault> {
         let stamps = stamps(&self.files);
-        {
-            let mut known = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
-            if *known == stamps {
-                return Ok(false);
-            }
-            *known = stamps;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.stamps == stamps {
+            return Ok(false);
         }
-        let config = Arc::new(server_config(&self.files)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-        Ok(true)
+        match server_config(&self.files) {
+            Ok(config) => {
+                *known = Known {
+                    stamps,
+                    fault: None,
+                };
+                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+                *current = Arc::new(config);
+                Ok(true)
+            }
+            Err(fault) if known.fault.as_ref() == Some(&fault) => Ok(false),
+            Err(fault) => {
+                known.fault = Some(fault.clone());
+                Err(fault)
+            }
+        }
     }
 
     /// Makes the handshake; the error is the reason for the metric, `None` when the client only left.
@@ -208,6 +229,11 @@ fn server_config(files: &TlsConfig) -> Result<ServerConfig, TlsFault> {
             rule: format!("must be the key of the certificate: {error}"),
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if files.client_authorities.is_some() {
+        // A session that is taken up again shows the certificate of its beginning, which may have ended since.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(config)
 }
 

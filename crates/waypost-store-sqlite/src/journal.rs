@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use waypost_core::{
     BoxFuture, Clock, Journal, JournalEntry, JournalError, JournalFilter, JournalPage, StoreError,
 };
@@ -32,6 +32,8 @@ pub struct SqliteJournal {
     sender: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
+    /// Places of readers; whoever waits has one, also when he went away before his turn.
+    readers: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,6 +49,7 @@ enum Message {
         Box<JournalFilter>,
         usize,
         oneshot::Sender<Result<JournalPage, JournalError>>,
+        OwnedSemaphorePermit,
     ),
 }
 
@@ -79,6 +82,7 @@ impl SqliteJournal {
             sender: Some(sender),
             thread: Some(thread),
             counts,
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
             clock,
         })
     }
@@ -119,9 +123,18 @@ impl Journal for SqliteJournal {
         limit: usize,
     ) -> BoxFuture<'_, Result<JournalPage, JournalError>> {
         Box::pin(async move {
+            let place = Arc::clone(&self.readers).try_acquire_owned();
+            let place = place.map_err(|_| {
+                JournalError(format!("{READERS_MAX} readers wait for it: try again"))
+            })?;
             let (reply, answer) = oneshot::channel();
-            self.send(Message::Read(Box::new(filter), limit.min(PAGE_MAX), reply))
-                .map_err(|why| JournalError(why.to_owned()))?;
+            self.send(Message::Read(
+                Box::new(filter),
+                limit.min(PAGE_MAX),
+                reply,
+                place,
+            ))
+            .map_err(|why| JournalError(why.to_owned()))?;
             tokio::select! {
                 biased;
                 answer = answer => {

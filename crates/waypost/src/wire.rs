@@ -21,8 +21,8 @@ use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::{Checker, Probes, Tls};
 use waypost_http::{
-    BindError, Condition, Gate, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server,
-    Service, ops_routes,
+    BindError, Condition, Gate, HttpMetrics, Ops, ReadyReport, Rejection, RequestHead, Router,
+    Server, Service, ops_routes,
 };
 use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
@@ -164,6 +164,11 @@ pub(crate) async fn open(
     };
     let checker = checker(config, &tls, on_loopback, data, &mut metrics);
     authenticator.follow(snapshots.clone());
+    if authenticator.is_of_another_key(&snapshots.latest()) {
+        tracing::error!(
+            "server.key is another one than the credentials were made with: no token and no AWS secret that was issued is valid; put the right file in its place, or start once with SERVICE_DISCOVERY_SECRET to issue new ones"
+        );
+    }
     let (draining, stopping) = watch::channel(false);
     let served = (&dns, &stopping);
     let kept = (storage.engine.clone(), quarantined.len());
@@ -489,8 +494,14 @@ fn ops(
             peer: head.peer().ip(),
         };
         let access = authenticator.authenticate(&caller, Dialect::Rest, true);
-        // They name every service.
-        access.is_ok_and(|access| access.allows_everywhere(Verb::Read))
+        let access = access.map_err(|_| Rejection::Unauthenticated {
+            reason: "the metrics name services: send the header Authorization: Bearer <token> with a token that is valid",
+        })?;
+        if access.allows_everywhere(Verb::Read) {
+            return Ok(());
+        }
+        let reason = "the metrics name every service, so it takes the verb read for all of them";
+        Err(Rejection::Denied { reason })
     };
     ops_routes(Ops {
         ready: Arc::new(ready),

@@ -25,7 +25,10 @@ fn count(server: &Server, token: &str, requests: usize) -> (usize, usize) {
                 let problem = answer.json();
                 assert_eq!(problem["code"], "throttled");
                 assert!(
-                    problem["detail"].as_str().unwrap().contains("access.rates"),
+                    problem["detail"]
+                        .as_str()
+                        .unwrap()
+                        .contains("access.rates.requests_per_loopback"),
                     "{problem}"
                 );
                 answered.1 += 1;

@@ -287,7 +287,9 @@ fn a_certificate_of_a_client_is_who_it_is_and_no_more() {
     let (code, told) = as_client("deployer", &register("api"));
     assert_eq!(code, 5, "{told}");
     // The authority issued this one too, and nobody said what it may do.
-    for name in ["shouting", "pretender"] {
+    // A URI that has no scheme is no host name.
+    files.issue("host", uri("spiffe.prod"));
+    for name in ["shouting", "pretender", "host"] {
         assert_eq!(as_client(name, &["ls"]).0, 5, "{name}");
     }
     let (code, told) = as_client("stranger", &["ls"]);

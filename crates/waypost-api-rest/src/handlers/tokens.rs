@@ -96,6 +96,16 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
         document: Arc::new(made.document),
         expected: NEW,
     };
+    let mark = rest.authenticator.key_mark();
+    let is_marked = rest.snapshots.latest().document(&mark.key).is_some();
+    let mark = (!is_marked).then(|| Command::PutDocument {
+        document: Arc::new(mark),
+        expected: None,
+    });
+    let command = match mark {
+        None => command,
+        Some(mark) => Command::All(vec![command, mark]),
+    };
     rest.registry.apply(&access, command).await?;
     tracing::info!(id = %made.issued.id, name = %made.issued.name, by = %access.subject(), "a credential was issued");
     rest.live.credentials_changed();

@@ -298,7 +298,11 @@ fn object(object: &AuditObject) -> String {
         (Some(_), None) => "gone".to_owned(),
         (Some(before), Some(after)) => differences(before, after),
     };
-    format!("{} {name} ({became})", object.kind)
+    // A credential by the name that was given to it.
+    let content = object.after.as_ref().or(object.before.as_ref());
+    let given = content.and_then(|content| content.pointer("/content/name")?.as_str());
+    let given = given.map(|given| format!(" {given}")).unwrap_or_default();
+    format!("{} {name}{given} ({became})", object.kind)
 }
 
 /// Names the members that differ.

@@ -130,6 +130,13 @@ fn places_are_counted_per_address_except_for_loopback() {
         "connections_per_address"
     );
     let _other = admission.take(address("192.0.2.2")).unwrap();
+    // A host has as many addresses of its IPv6 network as it wants.
+    let six = ["2001:db8::1", "2001:db8::2"].map(|six| admission.take(address(six)).unwrap());
+    assert_eq!(
+        admission.take(address("2001:db8::3")).unwrap_err(),
+        "connections_per_address"
+    );
+    drop(six);
     drop(first);
     let _third = admission.take(address("192.0.2.1")).unwrap();
     let local: Vec<_> = (0..7)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::support::{body_of, header, local, start, status};
+use crate::Rejection;
 use crate::exposition::accepts_openmetrics;
 use crate::{Condition, Ops, ReadyReport, openmetrics_to_text, ops_routes};
 
@@ -15,7 +16,11 @@ const EXPOSITION: &str = "# HELP waypost_build The build.\n# TYPE waypost_build 
 fn ops(is_draining: &Arc<AtomicBool>) -> Ops {
     let is_draining = Arc::clone(is_draining);
     Ops {
-        may_read: Arc::new(|head| head.bearer() != Some("wrong")),
+        may_read: Arc::new(|head| match head.bearer() {
+            Some("wrong") => Err(Rejection::Unauthenticated { reason: "wrong" }),
+            Some("narrow") => Err(Rejection::Denied { reason: "narrow" }),
+            _ => Ok(()),
+        }),
         ready: Arc::new(move || {
             let draining = if is_draining.load(Relaxed) {
                 Condition::failed("not-draining", "the server is shutting down")

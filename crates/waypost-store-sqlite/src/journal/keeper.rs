@@ -85,10 +85,13 @@ impl Keeper {
             while let Some(message) = next.take() {
                 match message {
                     Message::Lines(more) => lines.extend(more),
-                    Message::Read(filter, limit, reply) => {
+                    Message::Read(filter, limit, reply, place) => {
                         self.write(&std::mem::take(&mut lines));
-                        // Nobody waits any more: nothing to do.
-                        drop(reply.send(self.read(&filter, limit)));
+                        // Whoever does not wait any more costs nothing.
+                        if !reply.is_closed() {
+                            drop(reply.send(self.read(&filter, limit)));
+                        }
+                        drop(place);
                     }
                 }
                 if lines.len() < GROUP_MAX {

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use waypost_core::{
@@ -237,6 +238,35 @@ fn a_filter_that_finds_little_goes_on_where_it_stopped_to_look() {
     let second = opened.read(filter(first.next), 10);
     assert_eq!(second.lines, [(1, edge("a", "1"))]);
     assert_eq!(second.next, None);
+}
+
+#[test]
+fn readers_beyond_a_bound_are_refused_and_those_that_left_cost_nothing_more() {
+    let opened = Opened::new();
+    opened.append((0..1_000).map(changed).collect());
+    let mut readers: Vec<_> = (0..500)
+        .map(|_| opened.journal().read(JournalFilter::default(), 1_000))
+        .collect();
+    // All ask at once, and then go away.
+    let refused = run(std::future::poll_fn(|context| {
+        let polled = readers
+            .iter_mut()
+            .map(|reader| reader.as_mut().poll(context));
+        let refused = polled.filter(|answer| {
+            matches!(answer, Poll::Ready(Err(error)) if error.to_string().contains("readers wait"))
+        });
+        Poll::Ready(refused.count())
+    }));
+    assert!((300..=436).contains(&refused), "{refused}");
+    drop(readers);
+    opened.append(vec![edge("a", "1")]);
+    let line = loop {
+        if let Ok(page) = run(opened.journal().read(JournalFilter::default(), 1)) {
+            break page.lines[0].1.clone();
+        }
+    };
+    assert_eq!(line, edge("a", "1"));
+    assert_eq!(opened.journal().dropped(), 0);
 }
 
 #[test]
