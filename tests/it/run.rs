@@ -475,6 +475,8 @@ fn two_that_want_one_id_do_not_take_it_from_each_other_for_ever() {
     });
     let held = instances(&server, "worker")[0]["ports"][0]["number"].clone();
     assert_ne!(held, port);
+    // Only a process that serves has said what it does when it is asked to end.
+    wait_for_rotation(&server, "worker", 1);
     second.signal("TERM");
     assert_eq!(second.wait().code(), Some(0));
     eventually("the first has it back", || {

@@ -130,6 +130,12 @@ fn filter(query: &Query<'_>, default: &NamespaceName) -> Result<JournalFilter, R
     // A service without a namespace is one of the default namespace, as everywhere.
     let of_default = || service.is_some().then(|| default.to_string());
     let namespace = text("namespace", 253)?.or_else(of_default);
+    if let Some(namespace) = &namespace {
+        NamespaceName::new(namespace)?;
+        if let Some(service) = &service {
+            ServiceKey::new(namespace, service)?;
+        }
+    }
     Ok(JournalFilter {
         instance: None,
         kinds: kinds(query)?,
