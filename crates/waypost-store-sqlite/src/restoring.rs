@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use waypost_core::{Clock, Epoch, Object, Revision, SnapshotHeader, StoreError, encode};
 
 use crate::directory::{Directory, LOCK_FILE, create_private, unusable};
-use crate::index::{Index, Place};
+use crate::index::{Index, NUMBER_MAX, Place};
 use crate::meta::{self, Meta};
 use crate::refusal::Failure;
 use crate::saving::{not_believed, open_snapshot};
@@ -96,6 +96,15 @@ pub(crate) fn refuse_unfinished(directory: &Path) -> Result<(), StoreError> {
 
 fn verify(snapshot: &Path) -> Result<(), StoreError> {
     let mut reader = open_snapshot(snapshot)?;
+    let last = reader.header().revision.0;
+    // Numbers go on above it for as long as the registry lives.
+    if last > NUMBER_MAX / 2 {
+        return Err(StoreError(format!(
+            "{} is of revision {last}, which is above {}: no registry got that far; use another one",
+            snapshot.display(),
+            NUMBER_MAX / 2
+        )));
+    }
     let failed = |fault| not_believed(snapshot, &fault);
     while reader.object().map_err(failed)?.is_some() {}
     Ok(())

@@ -4,11 +4,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use waypost_core::{ManualClock, Revision, StoreError};
+use waypost_core::{Epoch, Loaded, ManualClock, Revision, Snapshot, StoreError};
 use waypost_testkit::{batch, document, put};
 
 use super::snapshots::{CREATED, everything, save};
 use super::{Home, commit_one, load};
+use crate::saving::{SnapshotFile, save_snapshot};
 use crate::{Restored, read_at_rest, restore};
 
 fn saved(home: &Home) -> PathBuf {
@@ -135,6 +136,30 @@ fn a_damaged_snapshot_leaves_no_trace() {
     let said = refusal(&home);
     assert!(said.contains("a.snapshot: it is damaged at byte"), "{said}");
     assert!(!home.config.data_dir.exists());
+}
+
+#[test]
+fn a_snapshot_whose_numbers_leave_no_room_for_changes_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (revision, is_taken) in [(1 << 47, false), ((1 << 48) + 5, false), (1 << 40, true)] {
+        let loaded = Loaded {
+            epoch: Epoch(1),
+            revision: Revision(revision),
+            objects: Vec::new(),
+            quarantined: Vec::new(),
+        };
+        let snapshot = Snapshot::load(loaded, CREATED);
+        let path = folder.path().join(format!("{revision}.snapshot"));
+        let file = SnapshotFile::create(&path, false).unwrap();
+        save_snapshot(&snapshot, CREATED, file, || Ok(())).unwrap();
+        let directory = folder.path().join(revision.to_string());
+        let restored = restore(&path, &directory, None, &ManualClock::new(CREATED));
+        assert_eq!(restored.is_ok(), is_taken, "{restored:?}");
+        if let Err(error) = restored {
+            assert!(error.to_string().contains(&revision.to_string()), "{error}");
+            assert!(!directory.exists(), "nothing was made");
+        }
+    }
 }
 
 #[test]
