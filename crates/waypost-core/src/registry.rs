@@ -370,7 +370,7 @@ impl Registry {
     ) -> Result<JournalPage, RegistryError> {
         match &filter.instance {
             Some(key) => access.require(Verb::Read, &key.service)?,
-            None if access.allows_somewhere(Verb::Admin) => {}
+            None if access.allows_everywhere(Verb::Admin) => {}
             None => {
                 return Err(RegistryError::Denied {
                     subject: access.subject().to_string(),
@@ -509,7 +509,7 @@ impl Registry {
             }
             Command::When { command, .. } => self.authorize(access, command),
             Command::PutDocument { .. } | Command::RemoveDocument(_)
-                if access.allows_somewhere(Verb::Admin) =>
+                if access.allows_everywhere(Verb::Admin) =>
             {
                 Ok(())
             }

@@ -23,7 +23,7 @@ const HISTORY: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{
 const LINES: usize = 100;
 const LINES_MAX: usize = 1_000;
 /// What the journal is narrowed by.
-const FILTERS: [&str; 12] = [
+pub(crate) const FILTERS: [&str; 12] = [
     "kind",
     "subject",
     "address",

@@ -3,6 +3,7 @@
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 
 use super::{Answered, Body, Route};
+use crate::handlers::audit::FILTERS;
 
 const DISCOVERY: &str = "/v1/discovery (source 003)";
 const SERVICE_DISCOVERY: &str = "/service-discovery (source 004)";
@@ -36,21 +37,6 @@ const BEATS: &[u16] = &[400, 401, 403, 413, 422, 503];
 const PATCH: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 503];
 
 const AUDITED: &[u16] = &[400, 401, 403, 422, 503];
-
-const AUDIT: &[&str] = &[
-    "kind",
-    "subject",
-    "address",
-    "dialect",
-    "cause",
-    "namespace",
-    "service",
-    "since",
-    "until",
-    "before",
-    "after",
-    "limit",
-];
 
 /// What a read takes that can wait for a change.
 const WAIT: &[&str] = &["revision", "wait"];
@@ -197,7 +183,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(Post "/v1/tokens/{id}/rotate", SERVER, "Issues a credential in the place of another one, which ends", &[],
         Body::Optional("RotationBody"), Answered::Written("Token"), CHANGE),
     route!(Get "/v1/audit", SERVER, "Lists accepted changes, refused requests and changes of health",
-        AUDIT, Body::None, Answered::Document("AuditPage"), AUDITED),
+        &FILTERS, Body::None, Answered::Document("AuditPage"), AUDITED),
     route!(Get "/v1/snapshot", SERVER, "Streams everything there is, to restore a registry from; needs the verb admin everywhere",
         &[], Body::None, Answered::Other("application/octet-stream"), &[400, 401, 403, 429]),
     route!(Get "/openapi.json", SERVER, "Returns this document", &[],

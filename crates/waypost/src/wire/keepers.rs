@@ -97,8 +97,8 @@ async fn keep_certificates(tls: Option<Arc<ListenerTls>>, ended: impl Future<Out
                 let tls = Arc::clone(&tls);
                 // It reads files.
                 let read = tokio::task::spawn_blocking(move || reload_certificate(&tls));
-                if read.await.is_err() {
-                    return;
+                if let Err(error) = read.await {
+                    tracing::error!(%error, "the certificate could not be looked at; it is tried again");
                 }
             }
         }
