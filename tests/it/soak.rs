@@ -23,6 +23,8 @@ const CLIENTS: u64 = 190;
 const FOLLOWERS: u64 = 10;
 const SHORT: Duration = Duration::from_secs(40);
 const LONG: Duration = Duration::from_secs(30 * 60);
+/// Changes are kept so long for `changed_since`.
+const LOG_FILLS: Duration = Duration::from_secs(10 * 60);
 /// What the process may hold at any time: twice what 200 clients and a full log of changes take.
 const RSS_KIB_MAX: u64 = 320 * 1_024;
 
@@ -79,8 +81,8 @@ fn conduct(server: &mut Server, stage: &Stage, length: Duration) -> Faults {
             let rss = rss_kib(server.pid());
             faults.memory.push((now.as_secs(), rss, age));
         }
-        // The last third of the play is without an end of the process, so that its memory can be looked at.
-        let may_end = now < length * 2 / 3;
+        // The end of the play is without an end of the process, so that its memory can be looked at.
+        let may_end = now < length.saturating_sub(last_of(length));
         if now >= next_fault {
             next_fault = now + Duration::from_millis(500 + random.below(4_000));
             match random.below(if may_end { 10 } else { 4 }) {
@@ -166,7 +168,7 @@ fn two_hundred_clients_and_random_faults_leave_what_was_acknowledged() {
     let (before, after) = last_process(&faults);
     println!("the last process: {before} KiB, then {after} KiB; at most {highest} KiB");
     if long_forms() {
-        // The log of changes is full after ten minutes: from then on the process does not grow.
+        // From when the log of changes is full the process does not grow.
         assert!(after * 10 <= before * 11, "{before} KiB became {after} KiB");
         write_results(
             length,
@@ -178,13 +180,26 @@ fn two_hundred_clients_and_random_faults_leave_what_was_acknowledged() {
     }
 }
 
-/// The median memory of the first and the second half of what the last process was seen with, its beginning left out.
+/// How long the last process is left alone: twice the time in which its log of changes fills up, if there is that much.
+fn last_of(length: Duration) -> Duration {
+    if length > LOG_FILLS * 2 {
+        LOG_FILLS * 2
+    } else {
+        length / 3
+    }
+}
+
+/// The median memory of the first and the second half of what the last process was seen with, without the time in which
+/// its log of changes fills up.
 fn last_process(faults: &Faults) -> (u64, u64) {
     let begin = faults
         .memory
         .iter()
         .rposition(|(_, _, age)| *age == 0)
         .unwrap_or(0);
+    let is_full = |(_, _, age): &(u64, u64, u64)| *age >= LOG_FILLS.as_secs();
+    let full = faults.memory[begin..].iter().position(is_full).unwrap_or(0);
+    let begin = begin + full;
     let seen: Vec<u64> = faults.memory[begin..]
         .iter()
         .map(|(_, rss, _)| *rss)
