@@ -328,3 +328,41 @@ fn the_reference_of_the_api_is_what_the_openapi_document_says() {
     }
     holds("api.md", &page);
 }
+
+/// The settings that a page tells the defaults of are checked, so that it cannot fall behind.
+#[test]
+fn the_table_of_bounds_tells_the_defaults() {
+    let read = |page: &str| fs::read_to_string(root().join("docs").join(page)).unwrap();
+    let settings: BTreeMap<String, String> = read("settings.md")
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let name = cells.next()?.trim_end_matches('`').to_owned();
+            Some((name, cells.next()?.trim_matches('`').to_owned()))
+        })
+        .collect();
+    let page = read("operations/secure.md");
+    let (_, bounds) = page.split_once("## Bounds").unwrap();
+    let mut checked = 0;
+    for line in bounds.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
+        let names: Vec<&str> = cells[1]
+            .split(", ")
+            .map(|name| name.trim_matches('`'))
+            .collect();
+        let [name] = names[..] else { continue };
+        let Some(default) = settings.get(name) else {
+            continue;
+        };
+        if default.parse::<u64>().is_ok() {
+            let told: String = cells[2].split([' ', '/']).next().unwrap().replace(',', "");
+            let told = match cells[2].contains("MiB") {
+                true => (told.parse::<u64>().unwrap() << 20).to_string(),
+                false => told.chars().filter(char::is_ascii_digit).collect(),
+            };
+            assert_eq!(&told, default, "{line}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 6, "{checked} bounds were compared");
+}

@@ -2,7 +2,8 @@
 //! form, which writes `benches/results/soak.md`.
 //!
 //! A client owns its instances. What was acknowledged holds, and is read back at once; of a change without an answer nobody
-//! knows whether and when it happens, so that its instance is left alone and may be either at the end.
+//! knows whether and when it happens, so that its instance is left alone until that process has ended: then it is either as
+//! before or as wanted, and is taken away.
 
 mod client;
 
@@ -32,6 +33,10 @@ const RSS_KIB_MAX: u64 = 320 * 1_024;
 pub(crate) struct Stage {
     address: Mutex<SocketAddr>,
     is_over: AtomicBool,
+    /// The number of the process that is there; the next one's from before its predecessor ends.
+    process: AtomicU64,
+    /// How many processes have ended.
+    ended: AtomicU64,
     pub(crate) counts: Counts,
 }
 
@@ -40,13 +45,43 @@ pub(crate) struct Stage {
 pub(crate) struct Counts {
     pub(crate) acknowledged: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) unsent: AtomicU64,
     pub(crate) unknown: AtomicU64,
+    pub(crate) settled: AtomicU64,
     pub(crate) reads: AtomicU64,
     pub(crate) beats: AtomicU64,
     pub(crate) events: AtomicU64,
 }
 
 impl Stage {
+    fn new(server: &Server) -> Self {
+        Self {
+            address: Mutex::new(server.address()),
+            is_over: AtomicBool::new(false),
+            process: AtomicU64::new(1),
+            ended: AtomicU64::new(0),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The last process that a request without an answer may have reached.
+    pub(crate) fn process(&self) -> u64 {
+        self.process.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn has_ended(&self, process: u64) -> bool {
+        self.ended.load(Ordering::Acquire) >= process
+    }
+
+    /// Ends the server in this way and starts the next.
+    fn replace(&self, server: &mut Server, end: impl FnOnce(&mut Server)) {
+        self.process.fetch_add(1, Ordering::AcqRel);
+        end(server);
+        self.ended.fetch_add(1, Ordering::AcqRel);
+        server.restart();
+        *self.address.lock().unwrap() = server.address();
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         *self.address.lock().unwrap()
     }
@@ -94,32 +129,35 @@ fn conduct(server: &mut Server, stage: &Stage, length: Duration) -> Faults {
                 }
                 4..9 => {
                     faults.kills += 1;
-                    server.kill9();
-                    server.restart();
+                    stage.replace(server, Server::kill9);
                     process_began = Instant::now();
                 }
                 _ => {
                     faults.restarts += 1;
-                    server.restart();
+                    stage.replace(server, end_in_order);
                     process_began = Instant::now();
                 }
             }
-            *stage.address.lock().unwrap() = server.address();
         }
         thread::sleep(Duration::from_millis(20));
     }
     faults
 }
 
+fn end_in_order(server: &mut Server) {
+    let status = server.terminate();
+    assert!(
+        status.success(),
+        "it ended with {status}:\n{}",
+        server.log()
+    );
+}
+
 #[test]
 fn two_hundred_clients_and_random_faults_leave_what_was_acknowledged() {
     let length = if long_forms() { LONG } else { SHORT };
     let mut server = Server::start();
-    let stage = Stage {
-        address: Mutex::new(server.address()),
-        is_over: AtomicBool::new(false),
-        counts: Counts::default(),
-    };
+    let stage = Stage::new(&server);
     let (faults, clients) = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
@@ -135,8 +173,7 @@ fn two_hundred_clients_and_random_faults_leave_what_was_acknowledged() {
         stage.is_over.store(true, Ordering::Release);
         let clients: Vec<Client> = clients.into_iter().map(|it| it.join().unwrap()).collect();
         // Followers wait for the end of their stream.
-        server.restart();
-        *stage.address.lock().unwrap() = server.address();
+        stage.replace(&mut server, end_in_order);
         (faults, clients)
     });
     let counts = &stage.counts;
@@ -161,6 +198,7 @@ fn two_hundred_clients_and_random_faults_leave_what_was_acknowledged() {
         counts.acknowledged.load(Ordering::Relaxed) > 1_000,
         "{counts:?}"
     );
+    assert!(counts.settled.load(Ordering::Relaxed) > 0, "{counts:?}");
     assert!(counts.events.load(Ordering::Relaxed) > 100, "{counts:?}");
     assert!(faults.kills > 1 && faults.stops > 1, "{faults:?}");
     let highest = faults.memory.iter().map(|(_, rss, _)| *rss).max().unwrap();
@@ -223,13 +261,14 @@ fn write_results(
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let text = format!(
         "# Soak\n\n\
-         `WAYPOST_LONG=1 cargo test -p waypost --test it soak` wrote this.\n\n\
+         `WAYPOST_LONG=1 cargo test --profile long -p waypost --test it soak` wrote this.\n\n\
          | what | figure |\n|---|---|\n\
          | length | {} min |\n\
          | clients, followers | {CLIENTS}, {FOLLOWERS} |\n\
          | changes acknowledged | {} |\n\
          | changes refused | {} |\n\
-         | changes without an answer | {} |\n\
+         | changes that met no server | {} |\n\
+         | changes without an answer, found whole or not at all later | {}, {} |\n\
          | reads, each equal to what was acknowledged before | {} |\n\
          | heartbeats | {} |\n\
          | events to followers | {} |\n\
@@ -241,7 +280,9 @@ fn write_results(
         length.as_secs() / 60,
         of(&counts.acknowledged),
         of(&counts.refused),
+        of(&counts.unsent),
         of(&counts.unknown),
+        of(&counts.settled),
         of(&counts.reads),
         of(&counts.beats),
         of(&counts.events),

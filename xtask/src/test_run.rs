@@ -73,12 +73,10 @@ impl TestRun<'_> {
             peers::install(run.environment, &metadata.target_directory)
         });
         let built = self.timed("build", |run| {
-            program::succeeds(&mut run.environment.cargo(&[
-                "test",
-                "--quiet",
-                "--workspace",
-                "--no-run",
-            ]))
+            let mut command =
+                run.environment
+                    .cargo(&["test", "--quiet", "--workspace", "--no-run"]);
+            program::succeeds(run.in_profile(&mut command))
         })?;
         if !built {
             self.tally.fail("build");
@@ -131,11 +129,20 @@ impl TestRun<'_> {
                 Err(_) => command.env_remove(peer.variable),
             };
         }
+        self.in_profile(&mut command);
         if self.long {
             command.env("WAYPOST_LONG", "1");
         }
         if let Some(package) = &self.package {
             command.env("WAYPOST_PACKAGE", package);
+        }
+        command
+    }
+
+    /// The long forms run with optimisations and with every check.
+    fn in_profile<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        if self.long {
+            command.args(["--profile", "long"]);
         }
         command
     }

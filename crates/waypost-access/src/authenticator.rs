@@ -10,7 +10,7 @@ use waypost_core::{
 };
 
 use crate::book::Book;
-use crate::caller::Caller;
+use crate::caller::{Caller, Found};
 use crate::config::{AccessConfig, AccessError, AwsKeyConfig, CertificateConfig, RatesConfig};
 use crate::credential::Credential;
 use crate::issued::{self, Made, Wanted};
@@ -338,7 +338,7 @@ impl Authenticator {
             return Ok(open.of_request(dialect, peer));
         }
         if let Some(token) = caller.bearer {
-            let access = self.bearer(token, peer)?;
+            let access = self.bearer(token, caller)?;
             return Ok(access.of_request(dialect, peer));
         }
         if let Some((owner, name)) = self.owner_of(caller.certificate) {
@@ -401,24 +401,52 @@ impl Authenticator {
     }
 
     /// Finds what a token allows.
-    fn bearer(&self, token: &str, peer: IpAddr) -> Result<Access, RegistryError> {
+    fn bearer(&self, token: &str, caller: &Caller<'_>) -> Result<Access, RegistryError> {
+        let known = caller.last.and_then(|last| last.of(token));
+        let found = match known.filter(|found| self.still_holds(found)) {
+            Some(found) => found,
+            None => {
+                let found = self.find(token);
+                let found = found.ok_or_else(|| refuse("the token is not valid"))?;
+                if let Some(last) = caller.last {
+                    last.keep(token, found.clone());
+                }
+                found
+            }
+        };
+        let (meter, access) = match &found {
+            Found::Configured(at) => {
+                let credential = self.credentials.get(*at);
+                let credential = credential.ok_or_else(|| refuse("the token is not valid"))?;
+                (&credential.meter, &credential.access)
+            }
+            Found::Issued(entry) => (entry.meter(), entry.access()),
+        };
+        self.meter(meter, caller.peer)?;
+        Ok(access.clone())
+    }
+
+    /// Finds whose a token is.
+    fn find(&self, token: &str) -> Option<Found> {
         let digest = self.key.digest(token);
         // Looks at every one, so that the time does not tell which was meant.
         let mut configured = None;
-        for credential in &self.credentials {
+        for (at, credential) in self.credentials.iter().enumerate() {
             if bool::from(credential.matches(&digest)) {
-                configured = Some(credential);
+                configured = Some(Found::Configured(at));
             }
         }
-        if let Some(credential) = configured {
-            self.meter(&credential.meter, peer)?;
-            return Ok(credential.access.clone());
-        }
         // Issued tokens are found by their keyed hash, which tells nobody anything of the token.
-        let entry = self.issued.get().and_then(|book| book.token(&digest));
-        let entry = entry.ok_or_else(|| refuse("the token is not valid"))?;
-        self.meter(entry.meter(), peer)?;
-        Ok(entry.access().clone())
+        let issued = || self.issued.get()?.token(&digest).map(Found::Issued);
+        configured.or_else(issued)
+    }
+
+    /// Says whether a token that was found before is still the same one's; of an issued one notes that it was used.
+    fn still_holds(&self, found: &Found) -> bool {
+        match found {
+            Found::Configured(_) => true,
+            Found::Issued(entry) => self.issued.get().is_some_and(|book| book.uses_again(entry)),
+        }
     }
 
     /// Finds the first owner that a name of the certificate belongs to.

@@ -50,6 +50,10 @@ impl Entry {
         &self.meter
     }
 
+    fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.issued.expires.is_none_or(|end| end > now)
+    }
+
     pub(crate) fn used(&self, now: Timestamp) {
         self.used.store(now.0, Ordering::Relaxed);
     }
@@ -91,6 +95,16 @@ impl Book {
         Some(entry)
     }
 
+    /// Says whether a token that was found before is valid, and notes that it was used.
+    pub(crate) fn uses_again(&self, entry: &Entry) -> bool {
+        let now = self.snapshots.wall();
+        let holds = self.holds(entry) && entry.is_valid_at(now);
+        if holds {
+            entry.used(now);
+        }
+        holds
+    }
+
     /// Finds a key pair; whether it was used shows when its signature is verified.
     pub(crate) fn key(&self, id: &str) -> Option<Arc<Entry>> {
         let name = || DocumentKey::new(KEYS, id).ok();
@@ -126,7 +140,7 @@ impl Book {
         };
         let now = self.snapshots.wall();
         // The registry removes it soon after; it ends on time all the same.
-        entry.filter(|entry| entry.issued.expires.is_none_or(|end| end > now))
+        entry.filter(|entry| entry.is_valid_at(now))
     }
 
     /// Says whether the registry has the very document that was read.

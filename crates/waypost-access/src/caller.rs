@@ -1,6 +1,12 @@
 //! What a request shows of whoever sent it.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use subtle::ConstantTimeEq as _;
+
+use crate::book::Entry;
 
 /// What a request shows of its sender.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +17,8 @@ pub struct Caller<'a> {
     pub certificate: &'a [Box<str>],
     /// The address it came from.
     pub peer: IpAddr,
+    /// What is known from earlier requests of the same connection.
+    pub last: Option<&'a LastToken>,
 }
 
 impl Caller<'_> {
@@ -20,6 +28,40 @@ impl Caller<'_> {
             bearer: None,
             certificate: &[],
             peer,
+            last: None,
         }
+    }
+}
+
+/// The token that a connection sent last and that was good, with whose it is: the next request with it costs no keyed hash.
+///
+/// A proxy may send many clients' requests over one connection: it is compared in constant time.
+#[derive(Default)]
+pub struct LastToken(Mutex<Option<(Box<str>, Found)>>);
+
+/// Whose a token is.
+#[derive(Clone)]
+pub(crate) enum Found {
+    /// The credential of the configuration with this place.
+    Configured(usize),
+    Issued(Arc<Entry>),
+}
+
+impl LastToken {
+    pub(crate) fn of(&self, token: &str) -> Option<Found> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, found) = known.as_ref()?;
+        bool::from(last.as_bytes().ct_eq(token.as_bytes())).then(|| found.clone())
+    }
+
+    pub(crate) fn keep(&self, token: &str, found: Found) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((token.into(), found));
+    }
+}
+
+impl fmt::Debug for LastToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LastToken").finish_non_exhaustive()
     }
 }

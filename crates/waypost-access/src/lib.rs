@@ -4,7 +4,8 @@
 //! root asks [`AccessConfig::startup_check`] before it listens anywhere else. As soon as one credential is configured
 //! nothing is allowed without one, in every dialect; `public_reads` opens reads again.
 //!
-//! A token is kept only as its HMAC-SHA256 under the server key, so that nothing kept here can be sent to a server.
+//! A token is kept only as its HMAC-SHA256 under the server key, so that nothing kept here can be sent to a server; the one
+//! that a connection sent last is remembered with that connection alone ([`LastToken`]).
 
 mod authenticator;
 mod book;
@@ -22,7 +23,7 @@ mod usage;
 mod tests;
 
 pub use authenticator::{ANONYMOUS, Authenticator, PUBLIC_READER, SHARED_SECRET, Signer};
-pub use caller::Caller;
+pub use caller::{Caller, LastToken};
 pub use config::{AccessConfig, AccessError, AwsKeyConfig, CertificateConfig, RatesConfig};
 pub use issued::{Issued, Made, NEW, Wanted};
 pub use rate::RequestRate;

@@ -102,7 +102,8 @@ pub(crate) fn note_refusal(
 fn shown(head: &RequestHead) -> waypost_access::Caller<'_> {
     waypost_access::Caller {
         bearer: head.bearer(),
-        certificate: head.certificate(),
+        certificate: head.certificate().names(),
+        last: head.kept(),
         peer: head.peer().ip(),
     }
 }

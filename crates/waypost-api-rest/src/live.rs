@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use waypost_core::{Access, Dialect, RegistryError};
-use waypost_http::RequestHead;
+use waypost_http::{ClientCertificate, RequestHead};
 
 use crate::error::Refusal;
 use crate::metrics::{Held, RestMetrics, Staying};
@@ -43,7 +43,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Caller {
     bearer: Option<Box<str>>,
-    certificate: Box<[Box<str>]>,
+    certificate: ClientCertificate,
     peer: IpAddr,
 }
 
@@ -123,7 +123,7 @@ impl Caller {
     pub(crate) fn of(head: &RequestHead) -> Self {
         Self {
             bearer: head.bearer().map(Box::from),
-            certificate: head.certificate().into(),
+            certificate: head.certificate().clone(),
             peer: head.peer().ip(),
         }
     }
@@ -132,7 +132,8 @@ impl Caller {
     pub(crate) fn access(&self, rest: &Rest, dialect: Dialect) -> Result<Access, Refusal> {
         let caller = waypost_access::Caller {
             bearer: self.bearer.as_deref(),
-            certificate: &self.certificate,
+            certificate: self.certificate.names(),
+            last: None,
             peer: self.peer,
         };
         let access = rest.authenticator.authenticate(&caller, dialect, true)?;

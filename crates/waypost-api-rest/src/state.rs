@@ -84,7 +84,8 @@ impl DnsTtls {
 pub(crate) fn caller(head: &RequestHead) -> Caller<'_> {
     Caller {
         bearer: head.bearer(),
-        certificate: head.certificate(),
+        certificate: head.certificate().names(),
+        last: head.kept(),
         peer: head.peer().ip(),
     }
 }

@@ -24,6 +24,7 @@
 //! (`waypost ls | head`) is no error; no secret is ever an argument.
 
 mod age;
+mod clock;
 mod command;
 mod complete;
 mod credential;

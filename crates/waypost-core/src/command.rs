@@ -36,6 +36,8 @@ pub struct Policy {
     pub implied: bool,
     /// Most instances of one service.
     pub instances_per_service_max: usize,
+    /// Most changes that wait for the store; a caller beyond them waits a few seconds for a place.
+    pub queued_changes_max: usize,
     /// What checks this server can make; without it every check that is right in itself is taken.
     pub probe_rules: Option<Arc<dyn ProbeRules>>,
 }
@@ -45,6 +47,7 @@ impl Default for Policy {
         Self {
             implied: true,
             instances_per_service_max: 100_000,
+            queued_changes_max: 8_192,
             probe_rules: None,
         }
     }

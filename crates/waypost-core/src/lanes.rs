@@ -12,8 +12,6 @@ use crate::error::RegistryError;
 use crate::id::Revision;
 use crate::name::{CheckId, DocumentKey, InstanceKey, NamespaceName, ServiceKey};
 
-/// Most callers that wait for the writer.
-pub(crate) const CALLERS_MAX: usize = 8_192;
 /// Most findings that wait for the writer; each is about another thing.
 const FINDINGS_MAX: usize = 2_000_000;
 

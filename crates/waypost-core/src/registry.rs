@@ -17,7 +17,7 @@ use crate::heartbeat::{Beat, Sign};
 use crate::id::{RegistrationId, Revision, Seed};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError, JournalFilter, JournalPage, Refusals};
-use crate::lanes::{Applied, CALLERS_MAX, Finding, Findings, Queued};
+use crate::lanes::{Applied, Finding, Findings, Queued};
 use crate::metrics::Metrics;
 use crate::name::{InstanceKey, ServiceKey};
 use crate::ownership::Ownership;
@@ -157,7 +157,7 @@ impl Registry {
             .await
             .map_err(|error| StoreError(error.to_string()))?;
         let snapshot = Arc::new(Snapshot::load(loaded, parts.clock.wall()));
-        let (callers, queue) = mpsc::channel(CALLERS_MAX);
+        let (callers, queue) = mpsc::channel(parts.policy.queued_changes_max);
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::new(snapshot),
             clock: parts.clock,
@@ -409,6 +409,13 @@ impl Registry {
         (callers, self.shared.findings.len())
     }
 
+    /// Returns the share of the callers' queue that is taken, from 0 to 1.
+    pub fn load(&self) -> f32 {
+        let (callers, _) = self.queued();
+        let thousandths = callers.saturating_mul(1_000) / self.shared.callers.max_capacity().max(1);
+        f32::from(u16::try_from(thousandths).unwrap_or(u16::MAX)) / 1_000.0
+    }
+
     pub(crate) fn notifiers(&self) -> &Notifiers {
         &self.shared.notifiers
     }
@@ -455,7 +462,8 @@ impl Registry {
                 permit = self.shared.callers.reserve() => permit.map_err(|_| stopped())?,
                 () = self.shared.clock.sleep(QUEUE_WAIT_MAX) => {
                     self.shared.metrics.throttled();
-                    let what = format!("{CALLERS_MAX} changes wait for the store");
+                    let most = self.shared.callers.max_capacity();
+                    let what = format!("{most} changes wait for the store (core.queued_changes_max)");
                     return Err(RegistryError::Throttled { what });
                 }
             },

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -13,13 +14,53 @@ const NAMES_MAX: usize = 64;
 /// How a fingerprint begins.
 const FINGERPRINT: &str = "sha256:";
 
-/// The names of a client certificate; empty without one.
-pub(crate) type Names = Arc<[Box<str>]>;
+/// What the client's certificate says; nothing without one. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct ClientCertificate(Option<Arc<Shown>>);
+
+#[derive(Debug)]
+struct Shown {
+    names: Box<[Box<str>]>,
+    ends: Option<SystemTime>,
+}
+
+impl ClientCertificate {
+    pub(crate) fn read(certificate: &CertificateDer<'_>) -> Self {
+        let names = names_of(certificate).into();
+        let ends = end_of(certificate);
+        Self(Some(Arc::new(Shown { names, ends })))
+    }
+
+    /// Returns its `sha256:` fingerprint and the URIs and DNS names in it: none without one, and none once it has ended,
+    /// which it may while its connection is open.
+    #[must_use]
+    pub fn names(&self) -> &[Box<str>] {
+        match self.0.as_deref() {
+            Some(shown) if shown.ends.is_none_or(|ends| now() <= ends) => &shown.names,
+            _ => &[],
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a certificate ends by the calendar"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Reads when a certificate ends; none where that cannot be read or told.
+pub(crate) fn end_of(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
 
 /// Lists the subject alternative names that are DNS names or URIs, and the SHA-256 fingerprint as `sha256:<hex>`.
 ///
 /// The common name is not among them: what stands there is a matter of taste (RFC 9525, section 2).
-pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Names {
+fn names_of(certificate: &CertificateDer<'_>) -> Vec<Box<str>> {
     let mut names = vec![fingerprint(certificate)];
     if let Ok(parsed) = EndEntityCert::try_from(certificate) {
         // One without a scheme could pass for a host name, or for a fingerprint.
@@ -29,7 +70,7 @@ pub(crate) fn names_of(certificate: &CertificateDer<'_>) -> Names {
         let written = uris.chain(hosts).filter(|name| !is_fingerprint(name));
         names.extend(written.take(NAMES_MAX).map(Box::from));
     }
-    names.into()
+    names
 }
 
 fn is_fingerprint(name: &str) -> bool {

@@ -17,8 +17,9 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::body::Response;
-use crate::certificate::Names;
+use crate::certificate::ClientCertificate;
 use crate::clock;
+use crate::kept::Kept;
 use crate::lasting;
 use crate::linger::linger;
 use crate::progress::Progress;
@@ -153,8 +154,8 @@ struct Answering {
 #[derive(Clone)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    /// The names in its certificate; none when it showed none.
-    pub(crate) certificate: Option<Names>,
+    pub(crate) certificate: ClientCertificate,
+    pub(crate) kept: Kept,
 }
 
 /// hyper wants a result; a reply cannot fail.
@@ -285,10 +286,10 @@ async fn secured(
     tls: Option<Arc<ListenerTls>>,
 ) -> Option<(Socket, Peer)> {
     let Some(tls) = tls else {
-        let certificate = None;
         let peer = Peer {
             address,
-            certificate,
+            certificate: ClientCertificate::default(),
+            kept: Kept::default(),
         };
         return Some((Socket::Plain(stream), peer));
     };
@@ -296,11 +297,11 @@ async fn secured(
     let limit = std::time::Duration::from_secs(inner.limits.header_timeout_seconds);
     // In a box of its own: a connection without TLS does not carry the room for a handshake.
     match Box::pin(tls.accept(stream, address, limit)).await {
-        Ok((stream, names)) => {
-            let certificate = Some(names).filter(|names| !names.is_empty());
+        Ok((stream, certificate)) => {
             let peer = Peer {
                 address,
                 certificate,
+                kept: Kept::default(),
             };
             Some((Socket::Secured(Box::new(stream)), peer))
         }

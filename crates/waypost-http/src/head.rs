@@ -1,5 +1,6 @@
 //! The head of a request: everything but the body.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Method, Uri, request};
 
 use crate::body::Response;
+use crate::certificate::ClientCertificate;
 use crate::connection::Peer;
 use crate::percent::decode_path;
 use crate::query::Query;
@@ -167,10 +169,17 @@ impl RequestHead {
         self.peer.address
     }
 
-    /// The names in the client's certificate, its `sha256:` fingerprint, URIs and DNS names; none when it showed none.
+    /// The client's certificate.
     #[must_use]
-    pub fn certificate(&self) -> &[Box<str>] {
-        self.peer.certificate.as_deref().unwrap_or_default()
+    pub fn certificate(&self) -> &ClientCertificate {
+        &self.peer.certificate
+    }
+
+    /// What an adapter keeps with the connection of this request: the first type that is asked for, which begins as its
+    /// default. None for every other type.
+    #[must_use]
+    pub fn kept<T: Any + Default + Send + Sync>(&self) -> Option<&T> {
+        self.peer.kept.of()
     }
 
     /// The id of this request, which the response carries as `X-Request-Id`.

@@ -15,6 +15,7 @@ mod connection;
 mod exposition;
 mod head;
 mod histogram;
+mod kept;
 mod lasting;
 mod linger;
 mod metrics;
@@ -38,6 +39,7 @@ mod watch;
 mod tests;
 
 pub use body::{Body, BoxError, Response, bytes, empty, json, problem, text};
+pub use certificate::ClientCertificate;
 pub use exposition::{OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE, openmetrics_to_text};
 pub use head::RequestHead;
 pub use histogram::DurationHistogram;

@@ -38,6 +38,20 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+/// Why requests and connections are refused where a setting is the bound: counted from the beginning, so that the first
+/// refusal is a step from 0.
+const BOUNDS: [&str; 9] = [
+    "accept",
+    "body_timeout",
+    "body_too_large",
+    "connections",
+    "connections_per_address",
+    "connections_per_loopback",
+    "header_timeout",
+    "headers_too_large",
+    "rate",
+];
+
 /// The metrics of all listeners of a process.
 #[derive(Debug, Clone, Default)]
 pub struct HttpMetrics {
@@ -55,6 +69,9 @@ impl HttpMetrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        for reason in BOUNDS {
+            drop(metrics.rejections.get_or_create(&ReasonLabels { reason }));
+        }
         registry.register(
             "http_requests",
             "Requests answered, by route, method and status code",

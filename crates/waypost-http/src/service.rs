@@ -13,9 +13,11 @@ use http::header::{ALLOW, CONNECTION, HOST, HeaderValue};
 use http::{Method, StatusCode, Uri, Version, request};
 
 use crate::body::{Response, empty};
+use crate::certificate::ClientCertificate;
 use crate::clock;
 use crate::connection::Peer;
 use crate::head::{Params, RequestHead};
+use crate::kept::Kept;
 use crate::metrics::{HttpMetrics, RouteMetrics};
 use crate::progress::Progress;
 use crate::rejection::{Rejection, RejectionContext, RejectionRenderer, render_problem};
@@ -106,7 +108,8 @@ impl Service {
         let (parts, body) = request.into_parts();
         let peer = Peer {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            certificate: None,
+            certificate: ClientCertificate::default(),
+            kept: Kept::default(),
         };
         self.call(parts, RequestBody::given(body), peer, None).await
     }

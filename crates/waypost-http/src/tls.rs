@@ -8,8 +8,10 @@ use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
@@ -20,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::certificate::{Names, names_of};
+use crate::certificate::{ClientCertificate, end_of};
 use crate::linger::linger;
 
 /// Most bytes of a file.
@@ -78,11 +80,28 @@ struct Known {
     fault: Option<TlsFault>,
 }
 
+/// What is measured of the listener's certificate.
+#[derive(Debug, Default)]
+struct TlsMetrics {
+    not_after: Gauge,
+    reload_failed: Gauge,
+}
+
+impl TlsMetrics {
+    fn follow(&self, ends: Option<SystemTime>) {
+        let since = ends.and_then(|ends| ends.duration_since(UNIX_EPOCH).ok());
+        let seconds = since.map_or(0, |since| since.as_secs());
+        self.not_after
+            .set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+}
+
 /// TLS of a listener, with what its files held when they were read last.
 pub struct ListenerTls {
     files: TlsConfig,
     known: Mutex<Known>,
     current: RwLock<Arc<ServerConfig>>,
+    metrics: TlsMetrics,
 }
 
 impl std::fmt::Debug for ListenerTls {
@@ -102,14 +121,34 @@ impl ListenerTls {
     pub fn load(files: &TlsConfig) -> Result<Self, TlsFault> {
         // Before the files themselves: one that changes in between is read again.
         let stamps = stamps(files);
+        let (config, ends) = server_config(files)?;
+        let metrics = TlsMetrics::default();
+        metrics.follow(ends);
         Ok(Self {
-            current: RwLock::new(Arc::new(server_config(files)?)),
+            current: RwLock::new(Arc::new(config)),
+            metrics,
             known: Mutex::new(Known {
                 stamps,
                 fault: None,
             }),
             files: files.clone(),
         })
+    }
+
+    /// Registers `http_certificate_not_after_timestamp_seconds` and `http_certificate_reload_failed`, behind the prefix of
+    /// the registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "http_certificate_not_after_timestamp",
+            "When the listener's certificate ends, or the first of those that lead to its issuer, since 1970",
+            Unit::Seconds,
+            self.metrics.not_after.clone(),
+        );
+        registry.register(
+            "http_certificate_reload_failed",
+            "1 while the listener's certificate has changed and cannot be used, so that the one before stays",
+            self.metrics.reload_failed.clone(),
+        );
     }
 
     /// Reads the files again if one of them changed, and says whether they did. It reads files.
@@ -121,10 +160,16 @@ impl ListenerTls {
         let stamps = stamps(&self.files);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.stamps == stamps {
+            // The files may be again what they were.
+            known.fault = None;
+            self.metrics.reload_failed.set(0);
             return Ok(false);
         }
-        match server_config(&self.files) {
-            Ok(config) => {
+        let read = server_config(&self.files);
+        self.metrics.reload_failed.set(i64::from(read.is_err()));
+        match read {
+            Ok((config, ends)) => {
+                self.metrics.follow(ends);
                 *known = Known {
                     stamps,
                     fault: None,
@@ -147,7 +192,7 @@ impl ListenerTls {
         stream: TcpStream,
         peer: SocketAddr,
         limit: Duration,
-    ) -> Result<(TlsStream<TcpStream>, Names), Option<&'static str>> {
+    ) -> Result<(TlsStream<TcpStream>, ClientCertificate), Option<&'static str>> {
         let mut first = [0];
         let peeked = tokio::time::timeout(limit, stream.peek(&mut first)).await;
         match (peeked, first) {
@@ -168,13 +213,10 @@ impl ListenerTls {
                 Err(Some("tls_handshake"))
             }
             Ok(Ok(stream)) => {
-                let names = stream
-                    .get_ref()
-                    .1
-                    .peer_certificates()
-                    .and_then(<[_]>::first);
-                let names = names.map(names_of).unwrap_or_default();
-                Ok((stream, names))
+                let shown = stream.get_ref().1.peer_certificates();
+                let shown = shown.and_then(<[_]>::first);
+                let certificate = shown.map(ClientCertificate::read).unwrap_or_default();
+                Ok((stream, certificate))
             }
         }
     }
@@ -192,8 +234,10 @@ fn stamps(files: &TlsConfig) -> [Stamp; 3] {
     ]
 }
 
-fn server_config(files: &TlsConfig) -> Result<ServerConfig, TlsFault> {
+/// Reads the files, and when the first certificate of the chain ends.
+fn server_config(files: &TlsConfig) -> Result<(ServerConfig, Option<SystemTime>), TlsFault> {
     let chain = certificates("certificate", &files.certificate)?;
+    let ends = chain.iter().filter_map(end_of).min();
     let key = read("key", &files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| TlsFault {
         field: "key",
@@ -234,7 +278,7 @@ fn server_config(files: &TlsConfig) -> Result<ServerConfig, TlsFault> {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
-    Ok(config)
+    Ok((config, ends))
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, TlsFault> {

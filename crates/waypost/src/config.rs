@@ -39,6 +39,8 @@ pub(crate) struct CoreConfig {
     pub(crate) implied: bool,
     /// Most instances of one service.
     pub(crate) instances_per_service_max: usize,
+    /// Most changes that wait for the store; a caller beyond them waits up to 5 s for a place and is then refused.
+    pub(crate) queued_changes_max: usize,
 }
 
 impl Default for CoreConfig {
@@ -48,7 +50,23 @@ impl Default for CoreConfig {
             store: StoreKind::Sqlite,
             implied: policy.implied,
             instances_per_service_max: policy.instances_per_service_max,
+            queued_changes_max: policy.queued_changes_max,
         }
+    }
+}
+
+impl CoreConfig {
+    /// Returns the fields that are out of their range, with the rule.
+    pub(crate) fn out_of_range(&self) -> impl Iterator<Item = (&'static str, String)> {
+        const MOST: usize = 10_000_000;
+        let fields = [
+            ("instances_per_service_max", self.instances_per_service_max),
+            ("queued_changes_max", self.queued_changes_max),
+        ];
+        let wrong = fields
+            .into_iter()
+            .filter(|(_, value)| !(1..=MOST).contains(value));
+        wrong.map(|(field, _)| (field, format!("must be from 1 to {MOST}")))
     }
 }
 

@@ -154,6 +154,9 @@ pub(crate) async fn open(
     registry
         .metrics()
         .register(&mut metrics, &registry, &snapshots);
+    if let Some(tls) = &listener {
+        tls.register(&mut metrics);
+    }
     let data = (&registry, &snapshots);
     let keepers = Keepers::new(&authenticator, data, listener.clone());
     let keepers = keepers.of_the_store(&storage.engine, config, (&snapshots, &clock), &mut metrics);
@@ -372,6 +375,7 @@ fn parts(
         policy: Policy {
             implied: config.core.implied,
             instances_per_service_max: config.core.instances_per_service_max,
+            queued_changes_max: config.core.queued_changes_max,
             probe_rules: None,
         },
         seeds: random_seeds(),
@@ -490,7 +494,8 @@ fn ops(
     let may_read = move |head: &RequestHead| {
         let caller = Caller {
             bearer: head.bearer(),
-            certificate: head.certificate(),
+            certificate: head.certificate().names(),
+            last: head.kept(),
             peer: head.peer().ip(),
         };
         let access = authenticator.authenticate(&caller, Dialect::Rest, true);

@@ -1,8 +1,10 @@
 //! TLS on the listener, and who shows a certificate.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -44,6 +46,10 @@ impl Certificates {
 
     /// Writes `NAME.pem` and `NAME.key`.
     fn issue(&self, name: &str, san: SanType) {
+        self.sign(name, san, |_| {});
+    }
+
+    fn sign(&self, name: &str, san: SanType, change: impl FnOnce(&mut CertificateParams)) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.subject_alt_names = vec![san];
@@ -51,9 +57,18 @@ impl Certificates {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
         fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+
+    /// Writes `NAME.pem` and `NAME.key` of a certificate that ends so soon.
+    fn issue_for(&self, name: &str, san: SanType, length: Duration) {
+        self.sign(name, san, |params| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            params.not_after = rcgen::date_time_ymd(1970, 1, 1) + (now + length);
+        });
     }
 
     fn section(&self) -> String {
@@ -198,7 +213,7 @@ fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() 
     let serial = |server: &Server| {
         let shown = Command::new("openssl")
             .args(["s_client", "-connect", &server.address().to_string()])
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();
@@ -377,4 +392,150 @@ fn files_that_cannot_be_used_refuse_the_start_with_their_name_and_the_rule() {
         assert_eq!(refused.status.code(), Some(2), "{said}");
         assert!(said.contains(told), "{told}: {said}");
     }
+}
+
+/// One connection by `openssl s_client`, over which many requests go.
+struct Secured(Child, BufReader<ChildStdout>);
+
+impl Secured {
+    fn open(server: &Server, files: &Certificates, name: &str) -> Self {
+        let mut child = Command::new("openssl")
+            .args([
+                "s_client",
+                "-quiet",
+                "-connect",
+                &server.address().to_string(),
+            ])
+            .args(["-CAfile", &files.text("ca.pem")])
+            .args(["-cert", &files.text(&format!("{name}.pem"))])
+            .args(["-key", &files.text(&format!("{name}.key"))])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self(child, output)
+    }
+
+    fn status_of(&mut self, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: waypost\r\n\r\n");
+        let input = self.0.stdin.as_mut().unwrap();
+        input.write_all(request.as_bytes()).unwrap();
+        let mut line = || {
+            let mut line = String::new();
+            assert!(self.1.read_line(&mut line).unwrap() > 0, "it was closed");
+            line.trim_end().to_owned()
+        };
+        let status = line();
+        let mut length = 0;
+        loop {
+            let header = line().to_ascii_lowercase();
+            if let Some(value) = header.strip_prefix("content-length: ") {
+                length = value.parse().unwrap();
+            }
+            if header.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.1.read_exact(&mut body).unwrap();
+        status.split(' ').nth(1).unwrap().to_owned()
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_certificate_of_a_client_that_ends_while_its_connection_is_open_is_nobody_from_then_on() {
+    let files = Certificates::new();
+    files.issue_for("shop", uri("spiffe://test/shop"), Duration::from_secs(6));
+    let access = "[[access.certificates]]\nname = \"spiffe://test/shop\"\ngrants = [{ verbs = [\"read\"] }]\n";
+    let server = Setup::new().file(files.with_clients(access)).start();
+    let mut connection = Secured::open(&server, &files, "shop");
+    let path = "/v1/namespaces";
+    assert_eq!(connection.status_of(path), "200");
+    let refused = eventually("the certificate ends", || {
+        let status = connection.status_of(path);
+        (status != "200").then_some(status)
+    });
+    assert_eq!(refused, "401");
+    assert_eq!(connection.status_of("/livez"), "200");
+}
+
+#[test]
+fn the_end_of_the_certificate_and_a_renewal_that_failed_are_measured_and_told_by_the_doctor() {
+    let files = Certificates::new();
+    let day = Duration::from_secs(86_400);
+    files.issue_for(
+        "server",
+        SanType::IpAddress([127, 0, 0, 1].into()),
+        day * 10,
+    );
+    let server = Setup::new().file(files.section()).start();
+    let ca = files.path("ca.pem");
+    let figure = |name: &str| {
+        let (_, metrics) = curl(&server, "/metrics", &["--cacert", ca.to_str().unwrap()]);
+        let line = metrics.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.rsplit(' ').next());
+        value
+            .unwrap_or_else(|| panic!("{metrics}"))
+            .parse::<u64>()
+            .unwrap()
+    };
+    let ends = figure("waypost_http_certificate_not_after_timestamp_seconds");
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    assert!(
+        (now + 9 * 86_400..=now + 10 * 86_400).contains(&ends),
+        "{ends}"
+    );
+    assert_eq!(figure("waypost_http_certificate_reload_failed"), 0);
+    let (code, told) = cli(&server, &ca, &[], &["doctor"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(
+        told.contains("[!!] the server's certificate ends in 9 days"),
+        "{told}"
+    );
+    // One that cannot be used.
+    let before = fs::read(files.path("server.pem")).unwrap();
+    fs::write(files.path("server.pem"), "no certificate").unwrap();
+    hang_up(&server);
+    eventually("the fault is measured", || {
+        (figure("waypost_http_certificate_reload_failed") == 1).then_some(())
+    });
+    let (code, told) = cli(&server, &ca, &[], &["doctor"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("[xx] the server's certificate was renewed and cannot be used"),
+        "{told}"
+    );
+    // The one before, and then another.
+    fs::write(files.path("server.pem"), before).unwrap();
+    hang_up(&server);
+    eventually("it is well again", || {
+        (figure("waypost_http_certificate_reload_failed") == 0).then_some(())
+    });
+    files.issue_for(
+        "server",
+        SanType::IpAddress([127, 0, 0, 1].into()),
+        day * 90,
+    );
+    hang_up(&server);
+    eventually("the new end is measured", || {
+        let ends = figure("waypost_http_certificate_not_after_timestamp_seconds");
+        (ends > now + 80 * 86_400).then_some(())
+    });
+    let (_, told) = cli(&server, &ca, &[], &["doctor"]);
+    assert!(
+        told.contains("[ok] the server's certificate is good for 89 days"),
+        "{told}"
+    );
 }

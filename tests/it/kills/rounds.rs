@@ -37,6 +37,7 @@ fn nothing_acknowledged_is_lost_by_kills_under_load() {
     let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
     let mut server = Server::start();
     let mut acknowledged = 0;
+    let began = Instant::now();
     for round in 0..rounds {
         acknowledged += load_until_kill(&mut server, &mut writers, kill_after(round));
         if round % 5 == 4 {
@@ -48,8 +49,13 @@ fn nothing_acknowledged_is_lost_by_kills_under_load() {
         let log = server.log();
         assert!(!log.contains("damage"), "round {round}: {log}");
         compare(&server, &mut writers).unwrap_or_else(|why| panic!("round {round}: {why}"));
+        if round % 1_000 == 999 || round + 1 == rounds {
+            let (rounds, seconds) = (round + 1, began.elapsed().as_secs());
+            println!(
+                "{rounds} rounds, {acknowledged} acknowledged, 0 lost, 0 failed opens, {seconds} s"
+            );
+        }
     }
-    println!("{rounds} rounds, {acknowledged} acknowledged, 0 lost, 0 failed opens");
 }
 
 /// A registry that keeps nothing is found out, so the comparison of the rounds can fail.

@@ -12,7 +12,7 @@ use super::Stage;
 use crate::connection::{Answer, Connection};
 use crate::server::Server;
 
-const SERVICES: u64 = 10;
+const SERVICES: u64 = 50;
 /// Longest wait for an answer: longer than the server ever stands still.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -48,8 +48,16 @@ pub(super) struct Client {
     acts: u64,
     /// What its present instance was acknowledged as.
     version: Version,
-    /// What those that were left alone may be.
-    left: Vec<(String, [Version; 2])>,
+    /// Those that are left alone.
+    left: Vec<Left>,
+}
+
+/// An instance whose last change had no answer.
+struct Left {
+    id: String,
+    may_be: [Version; 2],
+    /// The last process that the change may have reached.
+    process: u64,
 }
 
 impl Client {
@@ -74,7 +82,11 @@ impl Client {
     }
 
     fn path(&self) -> String {
-        let (service, id) = (self.service(), self.id());
+        self.path_of(&self.id())
+    }
+
+    fn path_of(&self, id: &str) -> String {
+        let service = self.service();
         format!("/v1/namespaces/svc.internal/services/{service}/instances/{id}")
     }
 
@@ -85,6 +97,7 @@ impl Client {
             if self.random.below(40) == 0 {
                 self.connection = None;
             }
+            self.settle(stage);
             match self.random.below(10) {
                 0..5 => self.change(stage),
                 5..7 => self.beat(stage),
@@ -95,15 +108,20 @@ impl Client {
         self
     }
 
-    fn ask(&mut self, stage: &Stage, method: &str, path: &str, body: &Value) -> io::Result<Answer> {
-        let connection = match &mut self.connection {
+    fn connect(&mut self, stage: &Stage) -> io::Result<&mut Connection> {
+        let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 let connection = Connection::open(stage.address())?;
                 connection.set_patience(PATIENCE)?;
-                self.connection.insert(connection)
+                connection
             }
         };
+        Ok(self.connection.insert(connection))
+    }
+
+    fn ask(&mut self, stage: &Stage, method: &str, path: &str, body: &Value) -> io::Result<Answer> {
+        let connection = self.connect(stage)?;
         let answer = connection.ask(method, path, body);
         if answer.is_err() {
             self.connection = None;
@@ -123,6 +141,10 @@ impl Client {
         };
         let method = if is_leaving { "DELETE" } else { "PUT" };
         let counts = &stage.counts;
+        if self.connect(stage).is_err() {
+            counts.unsent.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         // Now and then the client goes away while it is being answered.
         let is_rude = self.random.below(50) == 0;
         let answer = if is_rude {
@@ -149,15 +171,19 @@ impl Client {
             // An outcome that is unknown to the server, or an answer that never came.
             Ok(_) | Err(_) => {
                 counts.unknown.fetch_add(1, Ordering::Relaxed);
-                let id = self.id();
-                self.left.push((id, [self.version.take(), version]));
+                self.left.push(Left {
+                    id: self.id(),
+                    may_be: [self.version.take(), version],
+                    process: stage.process(),
+                });
                 self.generation += 1;
             }
         }
     }
 
     fn send_and_go(&mut self, stage: &Stage, method: &str, body: &Value) -> io::Result<Answer> {
-        let mut connection = Connection::open(stage.address())?;
+        self.connect(stage)?;
+        let mut connection = self.connection.take().unwrap();
         let bytes = if body.is_null() {
             String::new()
         } else {
@@ -166,6 +192,35 @@ impl Client {
         let headers = [("Content-Type", "application/json")];
         connection.send(method, &self.path(), &headers, bytes.as_bytes())?;
         Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
+    /// Looks at one that was left alone, once the change that had no answer cannot happen any more, and takes it away.
+    fn settle(&mut self, stage: &Stage) {
+        let is_known = |left: &Left| stage.has_ended(left.process);
+        let Some(at) = self.left.iter().position(is_known) else {
+            return;
+        };
+        let path = self.path_of(&self.left[at].id);
+        let Some(now) = self.version_at(stage, &path) else {
+            return;
+        };
+        let left = &mut self.left[at];
+        assert!(
+            left.may_be.contains(&now),
+            "{path} is {now:?}, it may be {:?}",
+            left.may_be
+        );
+        // From here on it may be as it is now, or not there.
+        left.may_be = [now.clone(), None];
+        left.process = stage.process();
+        let is_gone = now.is_none()
+            || self
+                .ask(stage, "DELETE", &path, &Value::Null)
+                .is_ok_and(|answer| answer.is_success());
+        if is_gone {
+            self.left.swap_remove(at);
+            stage.counts.settled.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn beat(&mut self, stage: &Stage) {
@@ -186,22 +241,27 @@ impl Client {
     /// What was acknowledged to this client is what it reads.
     fn read(&mut self, stage: &Stage) {
         let path = self.path();
-        let Ok(answer) = self.ask(stage, "GET", &path, &Value::Null) else {
-            return;
-        };
+        if let Some(found) = self.version_at(stage, &path) {
+            assert_eq!(found, self.version, "{path} is not what was acknowledged");
+        }
+    }
+
+    /// The version of an instance as the server has it; nothing without an answer.
+    fn version_at(&mut self, stage: &Stage, path: &str) -> Option<Version> {
+        let answer = self.ask(stage, "GET", path, &Value::Null).ok()?;
         stage.counts.reads.fetch_add(1, Ordering::Relaxed);
-        let found = match answer.status {
-            200 => Some(
-                answer.json()["attributes"]["version"]
+        match answer.status {
+            200 => {
+                let version = answer.json()["attributes"]["version"]
                     .as_str()
                     .unwrap()
-                    .to_owned(),
-            ),
-            404 => None,
-            503 => return,
+                    .to_owned();
+                Some(Some(version))
+            }
+            404 => Some(None),
+            503 => None,
             status => panic!("{path}: {status} {}", answer.text()),
-        };
-        assert_eq!(found, self.version, "{path} is not what was acknowledged");
+        }
     }
 
     fn discover(&mut self, stage: &Stage) {
@@ -243,11 +303,11 @@ impl Client {
             self.id()
         );
         let mut there = usize::from(now.is_some());
-        for (id, versions) in &self.left {
+        for Left { id, may_be, .. } in &self.left {
             let now = of(id);
             assert!(
-                versions.contains(&now),
-                "{id} is {now:?}, it may be {versions:?}"
+                may_be.contains(&now),
+                "{id} is {now:?}, it may be {may_be:?}"
             );
             there += usize::from(now.is_some());
         }

@@ -26,8 +26,6 @@ use crate::wire::service_discovery::{
 const DIALECT: Dialect = Dialect::ServiceDiscovery;
 /// Most instances whose state an error tells.
 const TOLD_MAX: usize = 5;
-/// Changes that wait when the registry is as busy as it can be: the length of its queue.
-const QUEUE_MAX: f32 = 8_192.0;
 
 pub(crate) fn routes(router: Router, rest: &Arc<Rest>) -> Router {
     router
@@ -316,13 +314,11 @@ fn health(rest: &Rest, _head: &RequestHead) -> Answer {
             None => Overall::Healthy,
             Some(_) => Overall::Degraded,
         };
-        let (queued, _) = rest.registry.queued();
-        let queued = u16::try_from(queued).unwrap_or(u16::MAX);
         render(&ServerHealth {
             status,
             service: "service-discovery",
             version: rest.version.clone(),
-            load_percentage: (f32::from(queued) / QUEUE_MAX).min(1.0),
+            load_percentage: rest.registry.load(),
             service_discovery: counts,
         })
     });

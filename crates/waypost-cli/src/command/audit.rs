@@ -48,11 +48,11 @@ pub struct AuditArguments {
     #[arg(long, value_name = "NAME", add = crate::complete::services())]
     service: Option<String>,
 
-    /// Only lines at this time or later, such as 2026-01-15T10:30:00Z
+    /// Only lines at this time or later, such as 2026-01-15T10:30:00Z, or from so long ago, such as 15m or 2d
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Only lines before this time
+    /// Only lines before this time, written like --since
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
@@ -96,6 +96,18 @@ pub struct HistoryArguments {
     limit: usize,
 }
 
+/// Writes how long ago something was as a time; whatever else is for the server to judge.
+fn moment(text: String) -> String {
+    let now = jiff::Timestamp::try_from(crate::clock::now()).unwrap_or_default();
+    at(&text, now).unwrap_or(text)
+}
+
+fn at(text: &str, now: jiff::Timestamp) -> Option<String> {
+    let ago: jiff::Span = text.parse().ok()?;
+    let then = now.to_zoned(jiff::tz::TimeZone::UTC).checked_sub(ago.abs());
+    Some(then.ok()?.timestamp().to_string())
+}
+
 impl AuditArguments {
     pub(crate) async fn run(
         self,
@@ -112,8 +124,8 @@ impl AuditArguments {
             dialect: self.dialect,
             cause: self.cause,
             service: self.service,
-            since: self.since,
-            until: self.until,
+            since: self.since.map(moment),
+            until: self.until.map(moment),
             ..AuditFilter::default()
         };
         if self.follow {
@@ -320,5 +332,26 @@ fn differences(before: &Value, after: &Value) -> String {
     match differing.as_slice() {
         [] => "the same".to_owned(),
         names => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at;
+
+    #[test]
+    fn how_long_ago_is_a_time_and_everything_else_is_not() {
+        let now = "2026-03-02T10:30:00Z".parse().unwrap();
+        for (ago, then) in [
+            ("15m", "2026-03-02T10:15:00Z"),
+            ("2d", "2026-02-28T10:30:00Z"),
+            ("1h 30m", "2026-03-02T09:00:00Z"),
+            ("1h ago", "2026-03-02T09:30:00Z"),
+        ] {
+            assert_eq!(at(ago, now).as_deref(), Some(then), "{ago}");
+        }
+        for other in ["2026-01-15T10:30:00Z", "yesterday", "", "15", "99999y"] {
+            assert_eq!(at(other, now), None, "{other:?}");
+        }
     }
 }

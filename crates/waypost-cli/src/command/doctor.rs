@@ -5,11 +5,11 @@ use std::pin::Pin;
 
 use clap::Args;
 
+use crate::clock;
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::{Exit, GlobalOptions};
 
-mod clock;
 mod context;
 mod credential;
 mod disk;
@@ -92,6 +92,7 @@ const CATEGORIES: &[Category] = &[
             check!("version", server::version),
             check!("clock", server::clock),
             check!("transport", server::transport),
+            check!("certificate", server::certificate),
         ],
     },
     Category {

@@ -22,6 +22,9 @@ pub(crate) struct Secrets {
 pub(crate) fn check(loaded: &Loaded<Config>) -> Result<Secrets, ServeError> {
     let config = &loaded.value;
     let mut errors = Vec::new();
+    for (field, rule) in config.core.out_of_range() {
+        errors.push(loaded.error(&format!("core.{field}"), rule));
+    }
     if let Err(error) = config.http.validate() {
         errors.push(loaded.error(&format!("http.{}", error.field), error.rule));
     }

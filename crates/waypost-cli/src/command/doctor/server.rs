@@ -1,14 +1,17 @@
 //! Whether the server answers, is ready, is of the same version, and keeps the same time.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use waypost_client::{ClientError, ErrorKind};
 
 use super::clock;
 use super::context::Context;
+use super::exposition::Exposition;
 use super::finding::{Finding, or_ok};
 use crate::failure::{Failure, describe};
 
+/// Whoever renews by machine does so a month before the end; what has fewer days left was not renewed.
+const CERTIFICATE_DAYS_MIN: f64 = 14.0;
 /// What this program is.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Clocks further apart than this, in seconds, make ages wrong that people read.
@@ -168,6 +171,45 @@ pub(super) async fn transport(context: &Context) -> Vec<Finding> {
         )
     };
     vec![found]
+}
+
+pub(super) async fn certificate(context: &Context) -> Vec<Finding> {
+    if !context.client.url().starts_with("https://") {
+        return vec![Finding::skipped("the server is asked without TLS")];
+    }
+    match context.metrics().await {
+        Ok(figures) => judge_certificate(figures, clock::now()),
+        Err(why) => vec![Finding::skipped(why)],
+    }
+}
+
+fn judge_certificate(figures: &Exposition, now: SystemTime) -> Vec<Finding> {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ends = figures.value("waypost_http_certificate_not_after_timestamp_seconds");
+    let Some(ends) = ends.filter(|ends| *ends > 0.0) else {
+        let why = "the server does not tell: TLS may end at a proxy before it";
+        return vec![Finding::skipped(why)];
+    };
+    let days = ((ends - now.as_secs_f64()) / 86_400.0).floor();
+    let hint = "renew it: the server reads its files again by itself";
+    let mut found = Vec::new();
+    if figures.value("waypost_http_certificate_reload_failed") == Some(1.0) {
+        found.push(Finding::failure(
+            "the server's certificate was renewed and cannot be used, the one before stays",
+            "the server's log says what is wrong with the files of http.tls",
+        ));
+    }
+    if days < 0.0 {
+        let detail = format!("the server's certificate ended {} days ago", -days);
+        found.push(Finding::failure(detail, hint));
+    } else if days < CERTIFICATE_DAYS_MIN {
+        let detail = format!("the server's certificate ends in {days} days");
+        found.push(Finding::warning(detail, hint));
+    }
+    or_ok(
+        found,
+        format!("the server's certificate is good for {days} days"),
+    )
 }
 
 #[cfg(test)]
