@@ -5,16 +5,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use waypost_core::{
-    Access, Command, Dialect, Document, Grant, Pattern, RegistryError, Snapshot, Snapshots,
-    Timestamp, Verb,
+    Access, Command, Dialect, Document, Grant, Monotonic, Pattern, RegistryError, Snapshot,
+    Snapshots, Timestamp, Verb,
 };
 
-use crate::book::Book;
+use crate::book::{Book, Entry};
 use crate::caller::{Caller, Found};
 use crate::config::{AccessConfig, AccessError, AwsKeyConfig, CertificateConfig, RatesConfig};
 use crate::credential::Credential;
-use crate::issued::{self, Made, Wanted};
-use crate::rate::{Addresses, Meter};
+use crate::issued::{self, Issued, Made, Wanted};
+use crate::rate::{Meter, Meters, RequestRate, party};
 use crate::server_key::ServerKey;
 use crate::sigv4::{Claim, KeySecret, SigV4Error, SignedRequest, SigningKeys};
 
@@ -67,7 +67,6 @@ impl AwsKey {
 struct CertificateOwner {
     name: Pattern,
     grants: Option<Arc<[Grant]>>,
-    meter: Meter,
 }
 
 impl CertificateOwner {
@@ -76,7 +75,6 @@ impl CertificateOwner {
         Self {
             name: config.name.clone(),
             grants,
-            meter: Meter::default(),
         }
     }
 
@@ -109,6 +107,14 @@ pub struct Signer {
     pub region: String,
 }
 
+/// Where the requests with a credential are counted.
+enum Metered<'a> {
+    Configured(&'a Meter),
+    Issued(Arc<Entry>),
+    /// By a name of a certificate.
+    Certificate(&'a str),
+}
+
 /// Says what a request may do.
 #[derive(Debug)]
 pub struct Authenticator {
@@ -116,8 +122,10 @@ pub struct Authenticator {
     credentials: Vec<Credential>,
     aws_keys: Vec<AwsKey>,
     certificates: Vec<CertificateOwner>,
+    /// One meter for each name that a line of `certificates` covers.
+    certificate_names: Meters<String>,
     rates: RatesConfig,
-    addresses: Addresses,
+    addresses: Meters<IpAddr>,
     /// What was issued, once the registry is open.
     issued: OnceLock<Book>,
     signing_keys: SigningKeys,
@@ -166,7 +174,8 @@ impl Authenticator {
                 .map(CertificateOwner::of)
                 .collect(),
             rates: config.rates,
-            addresses: Addresses::default(),
+            addresses: Meters::default(),
+            certificate_names: Meters::default(),
             issued: OnceLock::new(),
             signing_keys: SigningKeys::default(),
             public: config.public_reads.then(public),
@@ -237,6 +246,21 @@ impl Authenticator {
             || owners.any(|owner| owner.access("").allows_everywhere(Verb::Admin))
     }
 
+    /// Says whether credentials were issued, and the last of them was not revoked: who has none is let in nowhere then, also
+    /// when every one has ended since.
+    pub fn has_issued(&self) -> bool {
+        self.issued.get().is_some_and(|book| !book.is_empty())
+    }
+
+    /// Says whether nobody can get in: credentials are asked for, and there is none that could be shown.
+    pub fn is_locked(&self, snapshot: &Snapshot, now: Timestamp) -> bool {
+        self.needs_credentials()
+            && self.credentials.is_empty()
+            && self.aws_keys.is_empty()
+            && self.certificates.is_empty()
+            && Issued::all(snapshot).all(|(_, issued)| issued.has_ended(now))
+    }
+
     /// Says whether the server would be open to its callers without any issued credential.
     pub fn is_open_without_issued(&self) -> bool {
         self.open.is_some()
@@ -284,12 +308,16 @@ impl Authenticator {
         let Some(now) = self.issued.get().map(Book::monotonic) else {
             return Ok(());
         };
-        let taken = self.addresses.take(peer, rate, now);
+        let taken = self.addresses.take(&party(peer), rate, now);
         taken.map_err(|wait| (wait, setting))
     }
 
     /// Counts a request with a credential.
-    fn meter(&self, meter: &Meter, peer: IpAddr) -> Result<(), RegistryError> {
+    fn meter(
+        &self,
+        take: impl FnOnce(RequestRate, Monotonic) -> Result<(), Duration>,
+        peer: IpAddr,
+    ) -> Result<(), RegistryError> {
         let (rate, setting) = if peer.to_canonical().is_loopback() {
             (self.rates.requests_per_loopback, OF_LOOPBACK)
         } else {
@@ -302,7 +330,7 @@ impl Authenticator {
         let Some(now) = self.issued.get().map(Book::monotonic) else {
             return Ok(());
         };
-        meter.take(rate, now).map_err(|_| RegistryError::Throttled {
+        take(rate, now).map_err(|_| RegistryError::Throttled {
             what: format!(
                 "this credential sends more than {} requests per second ({setting})",
                 rate.per_second
@@ -317,8 +345,7 @@ impl Authenticator {
 
     /// Returns what everybody may do: nothing as soon as there is any credential.
     fn open_access(&self) -> Option<&Access> {
-        let is_closed = self.issued.get().is_some_and(|book| !book.is_empty());
-        self.open.as_ref().filter(|_| !is_closed)
+        self.open.as_ref().filter(|_| !self.has_issued())
     }
 
     /// Returns what the sender of a request may do: by its token, by its certificate, or without either.
@@ -333,20 +360,58 @@ impl Authenticator {
         dialect: Dialect,
         is_read: bool,
     ) -> Result<Access, RegistryError> {
+        let (access, meter) = self.judge(caller, is_read)?;
         let peer = caller.peer;
+        match meter {
+            None => {}
+            Some(Metered::Configured(meter)) => {
+                self.meter(|rate, now| meter.take(rate, now), peer)?;
+            }
+            Some(Metered::Issued(entry)) => {
+                self.meter(|rate, now| entry.meter().take(rate, now), peer)?;
+            }
+            Some(Metered::Certificate(name)) => {
+                self.meter(
+                    |rate, now| self.certificate_names.take(name, rate, now),
+                    peer,
+                )?;
+            }
+        }
+        Ok(access.of_request(dialect, peer))
+    }
+
+    /// Returns what the sender of a request that is being answered may still do, which counts as no request.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when the credential does not hold any more.
+    pub fn authenticate_again(
+        &self,
+        caller: &Caller<'_>,
+        dialect: Dialect,
+        is_read: bool,
+    ) -> Result<Access, RegistryError> {
+        let (access, _) = self.judge(caller, is_read)?;
+        Ok(access.of_request(dialect, caller.peer))
+    }
+
+    /// Finds what the sender of a request may do, and where its requests are counted.
+    fn judge<'a>(
+        &'a self,
+        caller: &Caller<'a>,
+        is_read: bool,
+    ) -> Result<(Access, Option<Metered<'a>>), RegistryError> {
         if let Some(open) = self.open_access() {
-            return Ok(open.of_request(dialect, peer));
+            return Ok((open.clone(), None));
         }
         if let Some(token) = caller.bearer {
-            let access = self.bearer(token, caller)?;
-            return Ok(access.of_request(dialect, peer));
+            let (access, metered) = self.bearer(token, caller)?;
+            return Ok((access, Some(metered)));
         }
         if let Some((owner, name)) = self.owner_of(caller.certificate) {
-            self.meter(&owner.meter, peer)?;
-            return Ok(owner.access(name).of_request(dialect, peer));
+            return Ok((owner.access(name), Some(Metered::Certificate(name))));
         }
         match &self.public {
-            Some(public) if is_read => Ok(public.of_request(dialect, peer)),
+            Some(public) if is_read => Ok((public.clone(), None)),
             _ => Err(refuse(match caller.certificate.first() {
                 Some(_) => {
                     "no name of your certificate is in access.certificates; or send the header Authorization: Bearer <token>"
@@ -392,7 +457,8 @@ impl Authenticator {
         if let Some(entry) = &issued {
             entry.used(now);
         }
-        self.meter(meter, peer).map_err(|_| SigV4Error::Throttled)?;
+        self.meter(|rate, now| meter.take(rate, now), peer)
+            .map_err(|_| SigV4Error::Throttled)?;
         Ok(Signer {
             access: access.of_request(dialect, peer),
             account: account.clone(),
@@ -401,7 +467,11 @@ impl Authenticator {
     }
 
     /// Finds what a token allows.
-    fn bearer(&self, token: &str, caller: &Caller<'_>) -> Result<Access, RegistryError> {
+    fn bearer(
+        &self,
+        token: &str,
+        caller: &Caller<'_>,
+    ) -> Result<(Access, Metered<'_>), RegistryError> {
         let known = caller.last.and_then(|last| last.of(token));
         let found = match known.filter(|found| self.still_holds(found)) {
             Some(found) => found,
@@ -414,16 +484,17 @@ impl Authenticator {
                 found
             }
         };
-        let (meter, access) = match &found {
+        match found {
             Found::Configured(at) => {
-                let credential = self.credentials.get(*at);
+                let credential = self.credentials.get(at);
                 let credential = credential.ok_or_else(|| refuse("the token is not valid"))?;
-                (&credential.meter, &credential.access)
+                Ok((
+                    credential.access.clone(),
+                    Metered::Configured(&credential.meter),
+                ))
             }
-            Found::Issued(entry) => (entry.meter(), entry.access()),
-        };
-        self.meter(meter, caller.peer)?;
-        Ok(access.clone())
+            Found::Issued(entry) => Ok((entry.access().clone(), Metered::Issued(entry))),
+        }
     }
 
     /// Finds whose a token is.

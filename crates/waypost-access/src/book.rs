@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use waypost_core::{Access, Document, DocumentKey, Monotonic, Snapshots, Timestamp};
+use waypost_core::{Access, Document, DocumentKey, Monotonic, Snapshot, Snapshots, Timestamp};
 
-use crate::issued::{Issued, KEYS, TOKENS, hex};
+use crate::issued::{Issued, KEYS, MARK, TOKENS, hex};
 use crate::rate::Meter;
 use crate::server_key::DIGEST_BYTES;
 
@@ -14,7 +14,7 @@ use crate::server_key::DIGEST_BYTES;
 #[derive(Debug)]
 pub(crate) struct Book {
     snapshots: Snapshots,
-    /// Twice the revision that was looked at last, and one more when nothing was issued then.
+    /// Twice the revision that was looked at last, and one more when nothing had been issued then.
     seen: AtomicU64,
     tokens: Shelf,
     keys: Shelf,
@@ -51,7 +51,7 @@ impl Entry {
     }
 
     fn is_valid_at(&self, now: Timestamp) -> bool {
-        self.issued.expires.is_none_or(|end| end > now)
+        !self.issued.has_ended(now)
     }
 
     pub(crate) fn used(&self, now: Timestamp) {
@@ -73,14 +73,15 @@ impl Book {
         self.snapshots.monotonic()
     }
 
-    /// Says whether nothing was issued. Every request to an open server asks, so that one look holds for a revision.
+    /// Says whether nothing was issued, or the last of it was revoked. Credentials that have ended or cannot be read open
+    /// nothing. Every request to an open server asks, so that one look holds for a revision.
     pub(crate) fn is_empty(&self) -> bool {
         let seen = self.seen.load(Ordering::Relaxed);
         if seen >> 1 == self.snapshots.revision().0 {
             return seen & 1 == 1;
         }
         let snapshot = self.snapshots.latest();
-        let mut kinds = [TOKENS, KEYS].into_iter();
+        let mut kinds = [TOKENS, KEYS, MARK].into_iter();
         let is_empty = !kinds.any(|kind| snapshot.documents_of(kind).next().is_some());
         let seen = (snapshot.revision().0 << 1) | u64::from(is_empty);
         self.seen.store(seen, Ordering::Relaxed);
@@ -122,10 +123,14 @@ impl Book {
         })
     }
 
-    /// Lists when each was used last, by id.
+    /// Lists when each was used last, by id, and forgets those that are not issued any more.
     pub(crate) fn uses(&self) -> Vec<(String, Timestamp)> {
+        let snapshot = self.snapshots.latest();
         let shelves = [&self.tokens, &self.keys].into_iter();
-        shelves.flat_map(Shelf::uses).collect()
+        shelves
+            .inspect(|shelf| shelf.keep_those_in(&snapshot))
+            .flat_map(Shelf::uses)
+            .collect()
     }
 
     fn find(
@@ -179,10 +184,14 @@ impl Book {
         };
         let entry = read();
         // Most who are unknown guess: they change nothing here.
-        if entry.is_some() || known.is_some() {
-            shelf.put(sent, entry.clone());
+        match (entry, known) {
+            (Some(entry), _) => Some(shelf.put(sent, entry)),
+            (None, Some(_)) => {
+                shelf.remove(sent);
+                None
+            }
+            (None, None) => None,
         }
-        entry
     }
 }
 
@@ -192,12 +201,26 @@ impl Shelf {
         entries.get(sent).cloned()
     }
 
-    fn put(&self, sent: &[u8], entry: Option<Arc<Entry>>) {
+    /// Puts a credential on the shelf, and gives the one that is there then: who else read the same document has the same.
+    fn put(&self, sent: &[u8], entry: Arc<Entry>) -> Arc<Entry> {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match entry {
-            Some(entry) => drop(entries.insert(sent.into(), entry)),
-            None => drop(entries.remove(sent)),
+        match entries.get(sent) {
+            Some(there) if Arc::ptr_eq(&there.document, &entry.document) => Arc::clone(there),
+            _ => {
+                entries.insert(sent.into(), Arc::clone(&entry));
+                entry
+            }
         }
+    }
+
+    fn remove(&self, sent: &[u8]) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        entries.remove(sent);
+    }
+
+    fn keep_those_in(&self, snapshot: &Snapshot) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, entry| snapshot.document(&entry.document.key).is_some());
     }
 
     fn uses(&self) -> Vec<(String, Timestamp)> {

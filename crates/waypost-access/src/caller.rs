@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use subtle::ConstantTimeEq as _;
 
+use crate::Secret;
 use crate::book::Entry;
 
 /// What a request shows of its sender.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Caller<'a> {
     /// The token of `Authorization: Bearer`.
     pub bearer: Option<&'a str>,
@@ -19,6 +20,17 @@ pub struct Caller<'a> {
     pub peer: IpAddr,
     /// What is known from earlier requests of the same connection.
     pub last: Option<&'a LastToken>,
+}
+
+impl fmt::Debug for Caller<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Caller")
+            .field("bearer", &self.bearer.map(|_| "***"))
+            .field("certificate", &self.certificate)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Caller<'_> {
@@ -37,7 +49,7 @@ impl Caller<'_> {
 ///
 /// A proxy may send many clients' requests over one connection: it is compared in constant time.
 #[derive(Default)]
-pub struct LastToken(Mutex<Option<(Box<str>, Found)>>);
+pub struct LastToken(Mutex<Option<(Secret, Found)>>);
 
 /// Whose a token is.
 #[derive(Clone)]
@@ -51,12 +63,12 @@ impl LastToken {
     pub(crate) fn of(&self, token: &str) -> Option<Found> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, found) = known.as_ref()?;
-        bool::from(last.as_bytes().ct_eq(token.as_bytes())).then(|| found.clone())
+        bool::from(last.expose().as_bytes().ct_eq(token.as_bytes())).then(|| found.clone())
     }
 
     pub(crate) fn keep(&self, token: &str, found: Found) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Some((token.into(), found));
+        *known = Some((Secret::new(token), found));
     }
 }
 

@@ -185,13 +185,26 @@ pub enum AccessError {
     },
 }
 
+impl AccessError {
+    /// Returns the field below `access` that it is about.
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Secret { .. } => "shared_secret",
+            Self::Key { .. } => "aws_keys",
+            Self::Open { .. } => "allow_anonymous",
+            Self::Setting { field, .. } => field.split([' ', ':']).next().unwrap_or_default(),
+        }
+    }
+}
+
 impl AccessConfig {
     /// Says whether any credential is configured.
     pub fn has_credentials(&self) -> bool {
         self.shared_secret.is_some() || !self.aws_keys.is_empty() || !self.certificates.is_empty()
     }
 
-    /// Checks the rule that holds for an address to listen on: anonymous access stays on loopback.
+    /// Checks the rule that holds for an address to listen on: anonymous access stays on loopback. Where credentials were
+    /// issued ([`Authenticator::has_issued`](crate::Authenticator::has_issued)) it does not matter.
     ///
     /// # Errors
     /// [`AccessError::Open`], a sentence for the operator.

@@ -17,8 +17,8 @@ use crate::server_key::ServerKey;
 pub(crate) const TOKENS: &str = "access/token";
 /// AWS key pairs, by access key id. Their secrets are kept nowhere: they are drawn from the server key.
 pub(crate) const KEYS: &str = "access/key";
-/// What tells the server key from another one.
-const MARK: &str = "access/server-key";
+/// What tells the server key from another one, and that credentials were issued: kept until the last one is revoked.
+pub(crate) const MARK: &str = "access/server-key";
 /// Letters of ids and secrets.
 const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// How tokens begin, so that one in a log or a repository is known for what it is.
@@ -113,6 +113,11 @@ impl Issued {
     /// credentials are issued nobody signs.
     pub fn is_lasting_admin(&self) -> bool {
         !self.is_aws && self.expires.is_none() && self.is_admin()
+    }
+
+    /// Says whether it holds no more, although the registry may have it for a moment still.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now)
     }
 
     /// Says whether its bearer can issue credentials.

@@ -1,7 +1,8 @@
 //! How often somebody may ask: the generic cell rate algorithm (ITU-T I.371), one number for each who asks.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +15,10 @@ use waypost_core::Monotonic;
 const SECOND: u64 = 1_000_000;
 /// Most requests per second that a rate may say.
 const PER_SECOND_MAX: u32 = 1_000_000;
-/// Parts of the table of addresses, each with a lock of its own.
+/// Parts of a table of meters, each with a lock of its own.
 const SHARDS: usize = 16;
-/// Addresses that one part remembers: 65,536 in all.
-const ADDRESSES_MAX: usize = 4_096;
+/// Meters that one part remembers: 65,536 in all.
+const METERS_MAX: usize = 4_096;
 
 /// How many requests are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,20 +93,29 @@ fn following(arrival: u64, rate: RequestRate, now: Monotonic) -> Result<u64, Dur
     }
 }
 
-/// Meters of addresses. Their number is bounded: when too many ask at once, the new ones of a part share one meter.
+/// Meters of many who ask. Their number is bounded: when too many ask at once, the new ones of a part share one meter.
 #[derive(Debug)]
-pub(crate) struct Addresses {
-    shards: [Mutex<Shard>; SHARDS],
+pub(crate) struct Meters<K> {
+    shards: [Mutex<Shard<K>>; SHARDS],
     hasher: RandomState,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    arrivals: HashMap<IpAddr, u64>,
+#[derive(Debug)]
+struct Shard<K> {
+    arrivals: HashMap<K, u64>,
     crowd: u64,
 }
 
-impl Default for Addresses {
+impl<K> Default for Shard<K> {
+    fn default() -> Self {
+        Self {
+            arrivals: HashMap::new(),
+            crowd: 0,
+        }
+    }
+}
+
+impl<K> Default for Meters<K> {
     fn default() -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -114,41 +124,42 @@ impl Default for Addresses {
     }
 }
 
-impl Addresses {
-    /// Counts a request of an address; the error is how long to wait.
-    pub(crate) fn take(
-        &self,
-        peer: IpAddr,
-        rate: RequestRate,
-        now: Monotonic,
-    ) -> Result<(), Duration> {
+impl<K: Hash + Eq> Meters<K> {
+    /// Counts a request; the error is how long to wait.
+    pub(crate) fn take<Q>(&self, who: &Q, rate: RequestRate, now: Monotonic) -> Result<(), Duration>
+    where
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        K: Borrow<Q>,
+    {
         if rate.per_second == 0 {
             return Ok(());
         }
-        let party = party(peer);
-        let at = usize::try_from(self.hasher.hash_one(party) % SHARDS as u64).unwrap_or_default();
+        let at = usize::try_from(self.hasher.hash_one(who) % SHARDS as u64).unwrap_or_default();
         let Some(shard) = self.shards.get(at) else {
             return Ok(());
         };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.arrivals.len() >= ADDRESSES_MAX && !shard.arrivals.contains_key(&party) {
+        if let Some(arrival) = shard.arrivals.get_mut(who) {
+            *arrival = following(*arrival, rate, now)?;
+            return Ok(());
+        }
+        if shard.arrivals.len() >= METERS_MAX {
             // Those whose time has passed have nothing to remember.
             let now = now.0.saturating_mul(1_000);
             shard.arrivals.retain(|_, arrival| *arrival > now);
         }
-        let is_crowded = shard.arrivals.len() >= ADDRESSES_MAX;
-        if is_crowded && !shard.arrivals.contains_key(&party) {
+        if shard.arrivals.len() >= METERS_MAX {
             shard.crowd = following(shard.crowd, rate, now)?;
             return Ok(());
         }
-        let arrival = shard.arrivals.entry(party).or_default();
-        *arrival = following(*arrival, rate, now)?;
+        let arrival = following(0, rate, now)?;
+        shard.arrivals.insert(who.to_owned(), arrival);
         Ok(())
     }
 }
 
 /// Names whom an address belongs to: of IPv6 that is a network of 64 bits, since a host has as many addresses as it wants.
-fn party(peer: IpAddr) -> IpAddr {
+pub(crate) fn party(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & !u128::from(u64::MAX);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use waypost_access::Secret;
 use waypost_core::{Access, Dialect, RegistryError};
 use waypost_http::{ClientCertificate, RequestHead};
 
@@ -42,7 +43,7 @@ pub(crate) struct Place {
 /// Who asked, and whether that still holds.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    bearer: Option<Box<str>>,
+    bearer: Option<Secret>,
     certificate: ClientCertificate,
     peer: IpAddr,
 }
@@ -122,21 +123,23 @@ pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
 impl Caller {
     pub(crate) fn of(head: &RequestHead) -> Self {
         Self {
-            bearer: head.bearer().map(Box::from),
+            bearer: head.bearer().map(Secret::new),
             certificate: head.certificate().clone(),
             peer: head.peer().ip(),
         }
     }
 
-    /// Returns what the caller may read now.
+    /// Returns what the caller may read now. It counts as no request.
     pub(crate) fn access(&self, rest: &Rest, dialect: Dialect) -> Result<Access, Refusal> {
         let caller = waypost_access::Caller {
-            bearer: self.bearer.as_deref(),
+            bearer: self.bearer.as_ref().map(Secret::expose),
             certificate: self.certificate.names(),
             last: None,
             peer: self.peer,
         };
-        let access = rest.authenticator.authenticate(&caller, dialect, true)?;
+        let access = rest
+            .authenticator
+            .authenticate_again(&caller, dialect, true)?;
         Ok(access)
     }
 }

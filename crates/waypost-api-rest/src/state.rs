@@ -166,6 +166,19 @@ impl Rest {
         Ok(access)
     }
 
+    /// The same for a request that is being answered, which is not counted again.
+    pub(crate) fn reader_again(
+        &self,
+        head: &RequestHead,
+        dialect: Dialect,
+    ) -> Result<Access, Refusal> {
+        let access = self
+            .authenticator
+            .authenticate_again(&caller(head), dialect, true)?;
+        self.refuse_rebound_names(head, "read")?;
+        Ok(access)
+    }
+
     /// Says what the sender of a change may do.
     pub(crate) fn writer(&self, head: &RequestHead, dialect: Dialect) -> Result<Access, Refusal> {
         let access = self

@@ -38,5 +38,5 @@ pub use resting::read_at_rest;
 pub use restoring::{Restored, restore};
 pub use saving::{SnapshotFile, open_snapshot, save_snapshot};
 pub use scheduled::ScheduledSnapshots;
-pub use store::SqliteStore;
+pub use store::{SqliteStore, has_registry};
 pub use watching::DiskWatch;

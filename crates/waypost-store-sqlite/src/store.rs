@@ -18,6 +18,11 @@ use crate::state::{State, Verdict};
 use crate::{database, opening, restoring, wal};
 
 pub(crate) const FILE: &str = "registry.sqlite";
+
+/// Says whether a data directory has a registry.
+pub fn has_registry(data_dir: &Path) -> bool {
+    data_dir.join(FILE).exists()
+}
 /// Batches kept in memory for change streams.
 const BATCHES_KEPT: usize = 8_192;
 

@@ -1,7 +1,7 @@
 //! The composition root: the only place that knows every crate.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -14,8 +14,8 @@ use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
     Access, Author, Clock, Dialect, Epoch, Journal, JournalFilter, JournalKind, MemoryJournal,
-    MemoryStore, Opened, Parts, Policy, Registry, Snapshots, SoleOwner, Store, SystemClock, Verb,
-    random_seeds, text,
+    MemoryStore, Opened, Parts, Policy, Registry, RegistryError, Snapshots, SoleOwner, Store,
+    SystemClock, Verb, random_seeds, text,
 };
 use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
@@ -38,6 +38,7 @@ mod rules;
 mod tests;
 
 use keepers::{Keepers, certificate};
+use rules::may_have_issued;
 pub(crate) use rules::{Secrets, check};
 
 /// Lines that a journal in memory keeps.
@@ -167,6 +168,14 @@ pub(crate) async fn open(
     };
     let checker = checker(config, &tls, on_loopback, data, &mut metrics);
     authenticator.follow(snapshots.clone());
+    if !authenticator.has_issued() {
+        may_listen(config, server.local_addr().ip())?;
+    }
+    if authenticator.is_locked(&snapshots.latest(), clock.wall()) {
+        tracing::error!(
+            "credentials are asked for and none is left, so that nobody gets in: start once with SERVICE_DISCOVERY_SECRET or SERVICE_DISCOVERY_SECRET_FILE to issue new ones"
+        );
+    }
     if authenticator.is_of_another_key(&snapshots.latest()) {
         tracing::error!(
             "server.key is another one than the credentials were made with: no token and no AWS secret that was issued is valid; put the right file in its place, or start once with SERVICE_DISCOVERY_SECRET to issue new ones"
@@ -269,6 +278,12 @@ fn authenticator(
         .map_err(|error| ServeError::Usage(format!("access.{error}")))
 }
 
+/// Refuses to listen where everybody on the network could change everything.
+fn may_listen(config: &Config, address: IpAddr) -> Result<(), ServeError> {
+    let may = config.access.startup_check(address);
+    may.map_err(|error| ServeError::Usage(format!("http: {error}")))
+}
+
 /// Takes the sockets that were handed over, and binds what was not.
 fn listen(config: &Config, sockets: Inherited) -> Result<(Server, DnsServer), ServeError> {
     let server = match sockets.http {
@@ -277,8 +292,9 @@ fn listen(config: &Config, sockets: Inherited) -> Result<(Server, DnsServer), Se
     };
     let server = server.map_err(|error| refused(&error))?;
     // The rules saw the address of the settings, in whose place a socket may have come.
-    let may_listen = config.access.startup_check(server.local_addr().ip());
-    may_listen.map_err(|error| ServeError::Usage(format!("http: {error}")))?;
+    if !may_have_issued(config) {
+        may_listen(config, server.local_addr().ip())?;
+    }
     let dns = if sockets.dns.is_empty() {
         DnsServer::bind(&config.dns)
     } else {
@@ -468,6 +484,7 @@ fn ops(
     (engine, quarantined): (Engine, usize),
     metrics: prometheus_client::registry::Registry,
 ) -> Router {
+    let (asked, authenticator) = (registry.clone(), Arc::clone(authenticator));
     let registry = registry.clone();
     let ready = move || {
         let writes = match registry.read_only() {
@@ -490,29 +507,47 @@ fn ops(
             conditions: vec![serving, writes, engine.disk(), damaged],
         }
     };
-    let authenticator = Arc::clone(authenticator);
-    let may_read = move |head: &RequestHead| {
-        let caller = Caller {
-            bearer: head.bearer(),
-            certificate: head.certificate().names(),
-            last: head.kept(),
-            peer: head.peer().ip(),
-        };
-        let access = authenticator.authenticate(&caller, Dialect::Rest, true);
-        let access = access.map_err(|_| Rejection::Unauthenticated {
-            reason: "the metrics name services: send the header Authorization: Bearer <token> with a token that is valid",
-        })?;
-        if access.allows_everywhere(Verb::Read) {
-            return Ok(());
-        }
-        let reason = "the metrics name every service, so it takes the verb read for all of them";
-        Err(Rejection::Denied { reason })
-    };
+    let may_read = move |head: &RequestHead| may_read_metrics(&asked, &authenticator, head);
     ops_routes(Ops {
         ready: Arc::new(ready),
         metrics: Arc::new(move || waypost_telemetry::encode(&metrics)),
         may_read: Arc::new(may_read),
     })
+}
+
+/// Lets in who may read everything; a refusal is noted.
+fn may_read_metrics(
+    registry: &Registry,
+    authenticator: &Authenticator,
+    head: &RequestHead,
+) -> Result<(), Rejection> {
+    let caller = Caller {
+        bearer: head.bearer(),
+        certificate: head.certificate().names(),
+        last: head.kept(),
+        peer: head.peer().ip(),
+    };
+    let rejection = match authenticator.authenticate(&caller, Dialect::Rest, true) {
+        Ok(access) if access.allows_everywhere(Verb::Read) => return Ok(()),
+        Ok(_) => Rejection::Denied {
+            reason: "the metrics name every service, so it takes the verb read for all of them",
+        },
+        Err(RegistryError::Throttled { .. }) => Rejection::Throttled {
+            retry_after_seconds: 1,
+            setting: "access.rates.requests_per_credential",
+        },
+        Err(_) => Rejection::Unauthenticated {
+            reason: "the metrics name services: send the header Authorization: Bearer <token> with a token that is valid",
+        },
+    };
+    let author = Author {
+        subject: text(&authenticator.subject_of(&caller)),
+        address: Some(caller.peer),
+        dialect: Dialect::Rest,
+    };
+    let request = format!("{} {}", head.method(), head.path());
+    registry.note_refusal(&author, &request, rejection.code(), rejection.reason());
+    Err(rejection)
 }
 
 /// The writer has a thread of its own, since a commit blocks for as long as the disk takes.

@@ -90,6 +90,7 @@ fn every_refusal_is_in_the_journal_and_a_flood_of_them_is_counted_in_one_line() 
     guarded.ask("", "DELETE", PLACE, &Value::Null);
     guarded.ask("wp_WRONG", "GET", "/v1/namespaces", &Value::Null);
     guarded.ask(&app, "DELETE", PLACE, &Value::Null);
+    guarded.ask("wp_WRONG", "GET", "/metrics", &Value::Null);
     guarded.ask(
         &guarded.admin,
         "PUT",
@@ -113,6 +114,7 @@ fn every_refusal_is_in_the_journal_and_a_flood_of_them_is_counted_in_one_line() 
         ("anonymous", "unauthenticated", "DELETE"),
         ("unknown", "unauthenticated", "GET"),
         ("app", "denied", "DELETE"),
+        ("unknown", "unauthenticated", "GET"),
         ("admin", "invalid", "PUT"),
     ]
     .map(|(who, why, what)| (who.to_owned(), why.to_owned(), what.to_owned()));

@@ -92,6 +92,38 @@ fn a_credential_that_asks_too_often_is_told_to_wait_and_others_are_not() {
     network.run();
 }
 
+#[test]
+fn streams_are_not_ended_by_the_rate_of_their_credential() {
+    const STREAMS: usize = 15;
+    let guarded = Guarded::of(limited("{ per_second = 1, burst = 40 }"));
+    let bearer = format!("Bearer {}", guarded.admin);
+    let path = "/v1/watch?service=web";
+    let mut streams: Vec<_> = (0..STREAMS)
+        .map(|_| {
+            let mut connection = guarded.server.connect();
+            let headers = [("Authorization", bearer.as_str())];
+            connection.send("GET", path, &headers, b"").unwrap();
+            assert_eq!(connection.begin().unwrap(), 200);
+            connection
+        })
+        .collect();
+    // Each change is told to every stream, which looks at its credential again before: 60 looks in all.
+    for port in 1..=4 {
+        let place = "/v1/namespaces/svc.internal/services/web/instances/a";
+        let (status, said) = guarded.ask(
+            &guarded.admin,
+            "PUT",
+            place,
+            &json!({"address": "10.0.0.1", "port": port}),
+        );
+        assert!([200, 201].contains(&status), "{said}");
+        for stream in &mut streams {
+            let told = stream.chunks_until(&format!("\"number\":{port},")).unwrap();
+            assert!(told.contains("event: service"), "{told}");
+        }
+    }
+}
+
 mod network {
     //! A client elsewhere: a network namespace of its own, so that it does not come over loopback.
 

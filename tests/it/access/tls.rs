@@ -539,3 +539,33 @@ fn the_end_of_the_certificate_and_a_renewal_that_failed_are_measured_and_told_by
         "{told}"
     );
 }
+
+#[test]
+fn each_certificate_has_its_own_rate_under_one_line_of_the_settings() {
+    let files = Certificates::new();
+    for name in ["one", "two"] {
+        files.issue(name, uri(&format!("spiffe://test/{name}")));
+    }
+    let settings = "[access.rates]\nrequests_per_loopback = { per_second = 1, burst = 20 }\n\
+        [[access.certificates]]\nname = \"spiffe://test/*\"\ngrants = [{ verbs = [\"read\"] }]\n";
+    let server = Setup::new().file(files.with_clients(settings)).start();
+    // Each from an address of its own, since addresses have the same rate.
+    let answered = |name: &str, address: &str, requests: usize| {
+        let output = Command::new("curl")
+            .args(["-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}\n"])
+            .args(["--cacert", &files.text("ca.pem"), "--interface", address])
+            .args(["--cert", &files.text(&format!("{name}.pem"))])
+            .args(["--key", &files.text(&format!("{name}.key"))])
+            .arg(format!(
+                "{}/v1/namespaces?limit=1&after=a[1-{requests}]",
+                url(&server)
+            ))
+            .output()
+            .unwrap();
+        let codes = String::from_utf8(output.stdout).unwrap();
+        codes.lines().filter(|code| *code == "200").count()
+    };
+    let first = answered("one", "127.0.0.2", 60);
+    assert!((20..40).contains(&first), "{first}");
+    assert_eq!(answered("two", "127.0.0.3", 15), 15);
+}

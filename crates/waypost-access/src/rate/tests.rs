@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use waypost_core::Monotonic;
 
-use super::{ADDRESSES_MAX, Addresses, Meter, RequestRate, SHARDS};
+use super::{METERS_MAX, Meter, Meters, RequestRate, SHARDS, party};
 
 #[test]
 fn a_burst_is_answered_at_once_and_then_so_many_a_second() {
@@ -33,42 +33,50 @@ fn a_rate_of_zero_is_no_bound() {
 
 #[test]
 fn a_host_gains_nothing_by_the_addresses_of_its_network() {
-    let addresses = Addresses::default();
+    let addresses = Meters::<IpAddr>::default();
     let rate = RequestRate::new(1, 2);
-    let of = |host: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host));
-    assert!(addresses.take(of(1), rate, Monotonic(0)).is_ok());
-    assert!(addresses.take(of(2), rate, Monotonic(0)).is_ok());
-    assert!(addresses.take(of(3), rate, Monotonic(0)).is_err());
+    let of = |host: u16| {
+        party(IpAddr::V6(Ipv6Addr::new(
+            0x2001, 0xdb8, 0, 1, 0, 0, 0, host,
+        )))
+    };
+    assert!(addresses.take(&of(1), rate, Monotonic(0)).is_ok());
+    assert!(addresses.take(&of(2), rate, Monotonic(0)).is_ok());
+    assert!(addresses.take(&of(3), rate, Monotonic(0)).is_err());
     let other = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 1));
-    assert!(addresses.take(other, rate, Monotonic(0)).is_ok());
+    assert!(addresses.take(&party(other), rate, Monotonic(0)).is_ok());
 }
 
 #[test]
 fn an_address_written_as_ipv6_is_the_same_address() {
-    let addresses = Addresses::default();
+    let addresses = Meters::<IpAddr>::default();
     let rate = RequestRate::new(1, 1);
     let four = Ipv4Addr::new(192, 0, 2, 1);
-    assert!(addresses.take(IpAddr::V4(four), rate, Monotonic(0)).is_ok());
+    assert!(
+        addresses
+            .take(&party(IpAddr::V4(four)), rate, Monotonic(0))
+            .is_ok()
+    );
     let mapped = IpAddr::V6(four.to_ipv6_mapped());
-    assert!(addresses.take(mapped, rate, Monotonic(0)).is_err());
+    assert!(addresses.take(&party(mapped), rate, Monotonic(0)).is_err());
 }
 
 #[test]
 fn a_million_addresses_are_bounded_and_still_limited() {
-    let addresses = Addresses::default();
+    let addresses = Meters::<IpAddr>::default();
     let rate = RequestRate::new(1, 1);
     let mut taken = 0;
     for number in 0..200_000u32 {
         let address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number));
-        taken += u32::from(addresses.take(address, rate, Monotonic(0)).is_ok());
+        taken += u32::from(addresses.take(&address, rate, Monotonic(0)).is_ok());
     }
-    let places = u32::try_from(ADDRESSES_MAX * SHARDS + SHARDS).unwrap();
+    let places = u32::try_from(METERS_MAX * SHARDS + SHARDS).unwrap();
     assert!(taken <= places, "{taken}");
     // Whoever is known keeps what is known of him, and later there is room again.
     let first = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0));
-    assert!(addresses.take(first, rate, Monotonic(0)).is_err());
+    assert!(addresses.take(&first, rate, Monotonic(0)).is_err());
     let new = IpAddr::V4(Ipv4Addr::new(172, 16, 0, 1));
-    assert!(addresses.take(new, rate, Monotonic(10_000)).is_ok());
+    assert!(addresses.take(&new, rate, Monotonic(10_000)).is_ok());
 }
 
 proptest! {

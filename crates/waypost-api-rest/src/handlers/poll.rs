@@ -58,11 +58,13 @@ pub(crate) use polled;
 /// Answers at once when the client's revision is old or none is given, else when the answer changes or the wait is over.
 pub(crate) async fn poll(rest: &Arc<Rest>, request: &mut Request, polled: &Polled) -> Answer {
     let head = &request.head;
-    let mut access = rest.reader(head, polled.dialect)?;
+    // Whoever does not wait is counted by the answer alone.
+    rest.reader_again(head, polled.dialect)?;
     let token = revision(head)?;
     let wait = wait(rest, head)?;
     let scope = (polled.scope)(rest, head)?;
     if let (Some(token), Some(wait)) = (token, wait) {
+        let mut access = rest.reader(head, polled.dialect)?;
         let _place = rest.live.place(Staying::Poll)?;
         let caller = Caller::of(head);
         let (mut stopping, mut credentials) = (rest.live.stopping(), rest.live.credentials());
@@ -97,7 +99,7 @@ fn answered(rest: &Rest, head: &RequestHead, polled: &Polled) -> Answer {
     let mut tries = 1;
     loop {
         // What is told as known must not be newer than what is answered.
-        let access = rest.reader(head, polled.dialect)?;
+        let access = rest.reader_again(head, polled.dialect)?;
         let view = rest.registry.view(&access);
         let before = digest(rest, head, &view, polled)?;
         let answer = (polled.answer)(rest, head);

@@ -97,7 +97,9 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
         expected: NEW,
     };
     let mark = rest.authenticator.key_mark();
-    let is_marked = rest.snapshots.latest().document(&mark.key).is_some();
+    let snapshot = rest.snapshots.latest();
+    let known = snapshot.document(&mark.key);
+    let is_marked = known.is_some_and(|(known, _)| known.bytes == mark.bytes);
     let mark = (!is_marked).then(|| Command::PutDocument {
         document: Arc::new(mark),
         expected: None,
@@ -141,10 +143,24 @@ async fn revoke(rest: &Rest, request: &mut Request) -> Answer {
     let Some((key, _)) = all.iter().find(|(_, issued)| issued.id == id) else {
         return Err(RegistryError::not_found(format!("credential {id}")).into());
     };
+    let now = rest.registry.clock().wall();
     let others = all.iter().filter(|(_, issued)| issued.id != id);
-    refuse_lock_out(rest, id, others.map(|(_, issued)| issued))?;
+    let (ended, others): (Vec<_>, Vec<_>) = others.partition(|(_, issued)| issued.has_ended(now));
+    let is_last = others.is_empty();
+    refuse_lock_out(rest, id, others.into_iter().map(|(_, issued)| issued))?;
     let mut commands = vec![Command::RemoveDocument(key.clone())];
     commands.extend(forget_use(&snapshot, id));
+    // Who revokes the last one wants to go on without; who lets it end does not.
+    if is_last {
+        let mark = rest.authenticator.key_mark().key;
+        commands.extend(
+            snapshot
+                .document(&mark)
+                .map(|_| Command::RemoveDocument(mark.clone())),
+        );
+        let ended = ended.into_iter().map(|(key, _)| key.clone());
+        commands.extend(ended.map(Command::RemoveDocument));
+    }
     rest.registry.apply(&access, Command::All(commands)).await?;
     tracing::info!(%id, by = %access.subject(), "a credential was revoked");
     rest.live.credentials_changed();

@@ -8,7 +8,7 @@ use waypost_health::Tls;
 use waypost_http::ListenerTls;
 
 use super::ServeError;
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 
 /// What the files hold that the configuration names.
 pub(crate) struct Secrets {
@@ -16,6 +16,12 @@ pub(crate) struct Secrets {
     pub(super) checks: Tls,
     /// TLS of the listener.
     pub(super) listener: Option<Arc<ListenerTls>>,
+}
+
+/// Says whether credentials may have been issued: only the registry itself knows.
+pub(super) fn may_have_issued(config: &Config) -> bool {
+    matches!(config.core.store, StoreKind::Sqlite)
+        && waypost_store_sqlite::has_registry(&config.store_sqlite.data_dir)
 }
 
 /// Rules between settings and what they name, all reported at once, with what is read of their files.
@@ -29,9 +35,11 @@ pub(crate) fn check(loaded: &Loaded<Config>) -> Result<Secrets, ServeError> {
         errors.push(loaded.error(&format!("http.{}", error.field), error.rule));
     }
     if let Err(error) = config.access.validate() {
-        errors.push(loaded.error("access.shared_secret", error.to_string()));
+        errors.push(loaded.error(&format!("access.{}", error.field()), error.to_string()));
     }
-    if let Err(error) = config.access.startup_check(config.http.listen.ip()) {
+    if !may_have_issued(config)
+        && let Err(error) = config.access.startup_check(config.http.listen.ip())
+    {
         errors.push(loaded.error("http.listen", error.to_string()));
     }
     if let Some(name) = &config.cloudmap.api_name
