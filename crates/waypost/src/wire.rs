@@ -1,28 +1,28 @@
 //! The composition root: the only place that knows every crate.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use waypost_access::{Authenticator, Caller, ServerKey};
+use waypost_access::{Authenticator, ServerKey};
 use waypost_api_cloudmap::{CloudMapContext, CloudMapMetrics, Delayed};
 use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
     Access, Author, Clock, Dialect, Epoch, Journal, JournalFilter, JournalKind, MemoryJournal,
-    MemoryStore, Opened, Parts, Policy, Registry, RegistryError, Snapshots, SoleOwner, Store,
-    SystemClock, Verb, random_seeds, text,
+    MemoryStore, Opened, Parts, Policy, Registry, Snapshots, SoleOwner, Store, SystemClock,
+    random_seeds, text,
 };
 use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
 use waypost_health::{Checker, Probes, Tls};
 use waypost_http::{
-    BindError, Condition, Gate, HttpMetrics, Ops, ReadyReport, Rejection, RequestHead, Router,
-    Server, Service, ops_routes,
+    BindError, Condition, Gate, HttpMetrics, Ops, ReadyReport, RequestHead, Router, Server,
+    Service, ops_routes,
 };
 use waypost_store_sqlite::{SqliteJournal, SqliteStore};
 use waypost_telemetry::BuildLabels;
@@ -32,11 +32,13 @@ use crate::pulse::{Answering, Pulse, pulse};
 use crate::reload::Reload;
 use crate::supervision::Inherited;
 
+mod credentials;
 mod keepers;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+use credentials::{authenticator, follow, may_listen, may_read_metrics};
 use keepers::{Keepers, certificate};
 use rules::may_have_issued;
 pub(crate) use rules::{Secrets, check};
@@ -167,20 +169,8 @@ pub(crate) async fn open(
         metrics: DnsMetrics::register(&mut metrics),
     };
     let checker = checker(config, &tls, on_loopback, data, &mut metrics);
-    authenticator.follow(snapshots.clone());
-    if !authenticator.has_issued() {
-        may_listen(config, server.local_addr().ip())?;
-    }
-    if authenticator.is_locked(&snapshots.latest(), clock.wall()) {
-        tracing::error!(
-            "credentials are asked for and none is left, so that nobody gets in: start once with SERVICE_DISCOVERY_SECRET or SERVICE_DISCOVERY_SECRET_FILE to issue new ones"
-        );
-    }
-    if authenticator.is_of_another_key(&snapshots.latest()) {
-        tracing::error!(
-            "server.key is another one than the credentials were made with: no token and no AWS secret that was issued is valid; put the right file in its place, or start once with SERVICE_DISCOVERY_SECRET to issue new ones"
-        );
-    }
+    let address = server.local_addr().ip();
+    follow(&authenticator, (config, address), (&snapshots, &clock))?;
     let (draining, stopping) = watch::channel(false);
     let served = (&dns, &stopping);
     let kept = (storage.engine.clone(), quarantined.len());
@@ -266,22 +256,6 @@ fn service(
     let router = router.merge(cloud_map).map_err(failed)?;
     let service = Service::new(router, &http_metrics, &config.http).map_err(failed)?;
     Ok((service.guarded_by(gate(registry, authenticator)), delayed))
-}
-
-fn authenticator(
-    config: &Config,
-    key: ServerKey,
-    on_loopback: bool,
-) -> Result<Arc<Authenticator>, ServeError> {
-    let made = Authenticator::new(&config.access, key, on_loopback);
-    made.map(Arc::new)
-        .map_err(|error| ServeError::Usage(format!("access.{error}")))
-}
-
-/// Refuses to listen where everybody on the network could change everything.
-fn may_listen(config: &Config, address: IpAddr) -> Result<(), ServeError> {
-    let may = config.access.startup_check(address);
-    may.map_err(|error| ServeError::Usage(format!("http: {error}")))
 }
 
 /// Takes the sockets that were handed over, and binds what was not.
@@ -513,41 +487,6 @@ fn ops(
         metrics: Arc::new(move || waypost_telemetry::encode(&metrics)),
         may_read: Arc::new(may_read),
     })
-}
-
-/// Lets in who may read everything; a refusal is noted.
-fn may_read_metrics(
-    registry: &Registry,
-    authenticator: &Authenticator,
-    head: &RequestHead,
-) -> Result<(), Rejection> {
-    let caller = Caller {
-        bearer: head.bearer(),
-        certificate: head.certificate().names(),
-        last: head.kept(),
-        peer: head.peer().ip(),
-    };
-    let rejection = match authenticator.authenticate(&caller, Dialect::Rest, true) {
-        Ok(access) if access.allows_everywhere(Verb::Read) => return Ok(()),
-        Ok(_) => Rejection::Denied {
-            reason: "the metrics name every service, so it takes the verb read for all of them",
-        },
-        Err(RegistryError::Throttled { .. }) => Rejection::Throttled {
-            retry_after_seconds: 1,
-            setting: "access.rates.requests_per_credential",
-        },
-        Err(_) => Rejection::Unauthenticated {
-            reason: "the metrics name services: send the header Authorization: Bearer <token> with a token that is valid",
-        },
-    };
-    let author = Author {
-        subject: text(&authenticator.subject_of(&caller)),
-        address: Some(caller.peer),
-        dialect: Dialect::Rest,
-    };
-    let request = format!("{} {}", head.method(), head.path());
-    registry.note_refusal(&author, &request, rejection.code(), rejection.reason());
-    Err(rejection)
 }
 
 /// The writer has a thread of its own, since a commit blocks for as long as the disk takes.
