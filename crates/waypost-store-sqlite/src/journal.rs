@@ -1,6 +1,7 @@
 //! The journal in a file of its own, written by a thread of its own: what happened must never slow what happens.
 
 mod keeper;
+mod page;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ const QUEUED_MAX: usize = 8_192;
 const READERS_MAX: usize = 64;
 /// Longest wait for a page.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Most lines of one page.
+/// Most lines of one page, which ends sooner when they are long.
 const PAGE_MAX: usize = 1_000;
 
 /// The journal in an SQLite file beside the store. Dropping it writes what is queued.
