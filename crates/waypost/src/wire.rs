@@ -380,7 +380,8 @@ fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, Serv
         StoreKind::Sqlite => {
             let settings = &config.store_sqlite;
             let store = Arc::new(SqliteStore::open(settings, Arc::clone(clock)).map_err(failed)?);
-            let journal = SqliteJournal::open(settings, Arc::clone(clock)).map_err(failed)?;
+            let journal =
+                SqliteJournal::open(&store, settings, Arc::clone(clock)).map_err(failed)?;
             // The store has made and locked the directory.
             let server_key =
                 ServerKey::load_or_create(&settings.data_dir.join("server.key")).map_err(failed)?;

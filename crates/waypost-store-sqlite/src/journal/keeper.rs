@@ -20,6 +20,7 @@ use crate::database::{self, Content};
 use crate::directory::{create_private, unusable};
 use crate::meta::signed;
 use crate::refusal::Failure;
+use crate::space::Space;
 use crate::wal;
 
 const FILE: &str = "journal.sqlite";
@@ -30,6 +31,8 @@ const SCHEMA: i32 = 1;
 const GROUP_MAX: usize = 1_024;
 /// A transaction ends after so many bytes of lines, so that the log stays short beside the file.
 const TRANSACTION_BYTES: usize = 4 * 1_024 * 1_024;
+/// After so many bytes the disk is looked at again.
+const UNLOOKED_BYTES_MAX: usize = 1_024 * 1_024;
 /// Old lines removed at a time.
 const TRIM_LINES: i64 = 1_024;
 /// Lines removed at a time for the bytes that they take: of the longest ones it is 4 MiB.
@@ -56,6 +59,9 @@ pub(super) struct Keeper {
     connection: Connection,
     clock: Arc<dyn Clock>,
     counts: Arc<Counts>,
+    space: Arc<Space>,
+    /// Bytes written since the disk was looked at from here.
+    unlooked: usize,
     bytes_max: u64,
     age_max: Duration,
     age_due: Monotonic,
@@ -66,7 +72,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn open(
         config: &SqliteConfig,
-        clock: Arc<dyn Clock>,
+        (space, clock): (Arc<Space>, Arc<dyn Clock>),
         counts: Arc<Counts>,
     ) -> Result<Self, StoreError> {
         let file = config.data_dir.join(FILE);
@@ -75,6 +81,8 @@ impl Keeper {
             age_due: clock.monotonic(),
             clock,
             counts,
+            space,
+            unlooked: 0,
             bytes_max: config.journal_bytes_max.max(BYTES_MIN),
             age_max: Duration::from_secs(u64::from(config.journal_age_days) * 24 * 60 * 60),
             failing: false,
@@ -104,7 +112,10 @@ impl Keeper {
             }
             self.write(lines);
         }
-        if let Err(failure) = wal::checkpoint_whole(&self.connection) {
+        // It takes room to bring the log in, and the next start finds what is in it.
+        if self.space.takes_journal()
+            && let Err(failure) = wal::checkpoint_whole(&self.connection)
+        {
             tracing::warn!(error = %failure, "the journal was not closed in order");
         }
     }
@@ -137,9 +148,10 @@ impl Keeper {
         let count = lines.len();
         let mut lines = lines.into_iter();
         let mut kept = 0;
-        while lines.len() > 0 {
-            let written = self.insert(&mut lines).and_then(|()| {
+        while lines.len() > 0 && self.space.takes_journal() {
+            let written = self.insert(&mut lines).and_then(|bytes| {
                 kept = count - lines.len();
+                self.look_after(bytes);
                 self.trim()?;
                 wal::checkpoint_when_long(&self.connection)
             });
@@ -150,14 +162,23 @@ impl Keeper {
         (kept, Ok(()))
     }
 
-    /// Takes as many lines as one transaction may hold.
-    fn insert(&mut self, lines: &mut IntoIter<JournalEntry>) -> Result<(), Failure> {
+    /// Looks how much of the disk is left after much was written; else it is seen by who looks for the store.
+    fn look_after(&mut self, bytes: usize) {
+        self.unlooked += bytes;
+        if self.unlooked >= UNLOOKED_BYTES_MAX {
+            self.unlooked = 0;
+            self.space.look();
+        }
+    }
+
+    /// Takes as many lines as one transaction may hold, and gives how many bytes they are.
+    fn insert(&mut self, lines: &mut IntoIter<JournalEntry>) -> Result<usize, Failure> {
         let transaction = self.connection.transaction()?;
+        let mut bytes = 0;
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO line (at, instance, kind, body) VALUES (?1, ?2, ?3, ?4)",
             )?;
-            let mut bytes = 0;
             while bytes < TRANSACTION_BYTES
                 && let Some(line) = lines.next()
             {
@@ -180,7 +201,7 @@ impl Keeper {
             }
         }
         transaction.commit()?;
-        Ok(())
+        Ok(bytes)
     }
 
     /// Removes the oldest lines while there are too many bytes, and those that are too old.

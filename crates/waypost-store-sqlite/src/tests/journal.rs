@@ -24,7 +24,7 @@ fn line(at: Timestamp, record: JournalRecord) -> JournalEntry {
     }
 }
 
-fn changed(number: u64) -> JournalEntry {
+pub(super) fn changed(number: u64) -> JournalEntry {
     let record = JournalRecord::Changed {
         cause: text("register"),
         objects: serde_json::from_value(serde_json::json!([format!("instance number {number}")]))
@@ -34,7 +34,7 @@ fn changed(number: u64) -> JournalEntry {
 }
 
 /// A change of so many documents, each of which became so long.
-fn long(documents: usize, bytes: usize) -> JournalEntry {
+pub(super) fn long(documents: usize, bytes: usize) -> JournalEntry {
     let content = serde_json::json!({"fill": "x".repeat(bytes)});
     let objects = (0..documents).map(|number| {
         serde_json::json!({"kind": "document", "document": format!("test/{number}"), "after": content})
@@ -69,8 +69,6 @@ impl Opened {
     }
 
     fn of(home: Home) -> Self {
-        // The store makes the directory.
-        drop(home.open());
         let clock = clock();
         let mut opened = Self {
             home,
@@ -84,7 +82,8 @@ impl Opened {
     fn reopen(&mut self) {
         drop(self.journal.take());
         let clock = Arc::<ManualClock>::clone(&self.clock);
-        self.journal = Some(SqliteJournal::open(&self.home.config, clock).unwrap());
+        let store = self.home.open();
+        self.journal = Some(SqliteJournal::open(&store, &self.home.config, clock).unwrap());
     }
 
     fn journal(&self) -> &SqliteJournal {
