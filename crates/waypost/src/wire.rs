@@ -168,11 +168,7 @@ pub(crate) async fn open(
     };
     let checker = checker(config, &tls, on_loopback, data, &mut metrics);
     authenticator.follow(snapshots.clone());
-    if authenticator.is_of_another_key(&snapshots.latest()) {
-        tracing::error!(
-            "server.key is another one than the credentials were made with: no token and no AWS secret that was issued is valid; put the right file in its place, or start once with SERVICE_DISCOVERY_SECRET to issue new ones"
-        );
-    }
+    tell_of_another_key(&authenticator, &snapshots);
     let (draining, stopping) = watch::channel(false);
     let served = (&dns, &stopping);
     let kept = (storage.engine.clone(), quarantined.len());
@@ -197,6 +193,15 @@ pub(crate) async fn open(
         pulse,
         reloads: reloads.collect(),
     })
+}
+
+/// Says so when the credentials were made with another key than the server has.
+fn tell_of_another_key(authenticator: &Authenticator, snapshots: &Snapshots) {
+    if authenticator.is_of_another_key(&snapshots.latest()) {
+        tracing::error!(
+            "server.key is another one than the credentials were made with: no token and no AWS secret that was issued is valid; put the right file in its place, or start once with SERVICE_DISCOVERY_SECRET to issue new ones"
+        );
+    }
 }
 
 /// Makes the routes of every protocol over HTTP, with what bounds them.

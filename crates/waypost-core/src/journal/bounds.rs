@@ -23,10 +23,9 @@ impl JournalEntry {
         }
         let mut left = CONTENTS_BYTES_MAX;
         for object in objects {
-            for content in [&mut object.before, &mut object.after] {
-                if let Some(content) = content {
-                    left -= content.shorten(left);
-                }
+            let contents = [&mut object.before, &mut object.after];
+            for content in contents.into_iter().flatten() {
+                left -= content.shorten(left);
             }
         }
         let text = serde_json::to_string(&self)?;
