@@ -131,6 +131,7 @@ fn before_the_disk_is_full_changes_are_refused_health_moves_on_and_room_lets_the
     let leased = json!({"address": "10.0.0.2", "port": 80, "lease_seconds": 5});
     server.put(&instance("leased"), &leased).expect(201);
     refuses(&disk, &server);
+    drops_lines(&disk, &server);
 
     // Who fails or dies leaves the rotation all the same, in time.
     target.reply(Reply::Answer(500, "broken".to_owned()));
@@ -157,6 +158,12 @@ fn before_the_disk_is_full_changes_are_refused_health_moves_on_and_room_lets_the
     });
     server.put(&instance("later"), &registration()).expect(201);
     server.get(&instance("refused")).expect(404);
+    let impossible = json!({"address": "10.0.0.1", "port": 99_999});
+    server.put(&instance("never"), &impossible).expect(422);
+    eventually("lines are kept again", || {
+        let page = server.get("/v1/audit?limit=1").expect(200).json();
+        (page["lines"][0]["kind"] == "refused").then_some(())
+    });
     let log = server.log();
     assert!(log.contains("the store takes writes"), "{log}");
     // And what was said meanwhile is written: a process that is killed now finds it again.
@@ -233,4 +240,27 @@ fn refuses(disk: &SmallDisk, server: &Server) {
         (bytes < 8e6).then_some(())
     };
     eventually("the figure follows", shown);
+}
+
+/// What is left then is for the end in order and the next start, however many requests are refused.
+fn drops_lines(disk: &SmallDisk, server: &Server) {
+    disk.leave(3 * MIB);
+    let bytes = || {
+        let log = disk.place.join("data/journal.sqlite-wal");
+        log.metadata().unwrap().len()
+    };
+    let before = bytes();
+    // Each looks by itself, and there is room for many times their lines.
+    for _ in 0..20 {
+        server
+            .put(&instance("refused"), &registration())
+            .expect(503);
+    }
+    eventually("lines are dropped", || {
+        let metrics = server.get("/metrics").expect(200).text();
+        let mut lines = metrics.lines();
+        let dropped = lines.find_map(|line| line.strip_prefix("waypost_journal_dropped_lines "));
+        (dropped.unwrap().parse::<u64>().unwrap() >= 20).then_some(())
+    });
+    assert_eq!(bytes(), before, "the journal was written");
 }

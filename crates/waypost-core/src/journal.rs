@@ -12,10 +12,14 @@ use crate::id::Revision;
 use crate::name::InstanceKey;
 use crate::time::{BoxFuture, Timestamp};
 
+mod bounds;
 mod lines;
 mod record;
 mod refusals;
+#[cfg(test)]
+mod tests;
 
+pub use bounds::JOURNAL_PAGE_BYTES;
 pub(crate) use lines::{entries, written_objects};
 pub use record::{Content, JournalKind, JournalRecord, ObjectChange};
 pub(crate) use refusals::Refusals;
@@ -67,7 +71,8 @@ pub struct JournalFilter {
 pub struct JournalPage {
     /// The lines, each with its sequence number: newest first, or oldest first after a number.
     pub lines: Vec<(u64, JournalEntry)>,
-    /// Where the next page begins: `before` it, or `after` it. None when there is nothing more to look at.
+    /// Where the next page begins: `before` it, or `after` it. A page of few lines may have one. None when there is nothing
+    /// more to look at.
     pub next: Option<u64>,
 }
 
@@ -84,7 +89,7 @@ pub trait Journal: Send + Sync + 'static {
     fn dropped(&self) -> u64 {
         0
     }
-    /// Reads a page of at most `limit` lines, newest first.
+    /// Reads a page of at most `limit` lines, newest first. It ends sooner after [`JOURNAL_PAGE_BYTES`].
     fn read(
         &self,
         filter: JournalFilter,
@@ -112,6 +117,17 @@ impl MemoryJournal {
         Self {
             kept: Mutex::new((0, VecDeque::new())),
             entries_max,
+        }
+    }
+
+    /// Returns the first lines that are wanted. Writing them as text takes longer, and nobody who appends waits for that.
+    fn found(&self, filter: &JournalFilter, most: usize) -> Vec<(u64, JournalEntry)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = |line: &&(u64, JournalEntry)| filter.wants(line.0, &line.1);
+        let lines = kept.1.iter();
+        match filter.after {
+            Some(_) => lines.filter(wanted).take(most).cloned().collect(),
+            None => lines.rev().filter(wanted).take(most).cloned().collect(),
         }
     }
 }
@@ -182,28 +198,29 @@ impl Journal for MemoryJournal {
         limit: usize,
     ) -> BoxFuture<'_, Result<JournalPage, JournalError>> {
         Box::pin(async move {
-            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let wanted = |line: &&(u64, JournalEntry)| filter.wants(line.0, &line.1);
             // One more, to see whether there are.
-            let most = limit.saturating_add(1);
-            let mut lines: Vec<(u64, JournalEntry)> = match filter.after {
-                Some(_) => kept.1.iter().filter(wanted).take(most).cloned().collect(),
-                None => kept
-                    .1
-                    .iter()
-                    .rev()
-                    .filter(wanted)
-                    .take(most)
-                    .cloned()
-                    .collect(),
-            };
-            let has_more = lines.len() > limit;
-            lines.truncate(limit);
-            let last = lines.last().map(|(sequence, _)| *sequence);
-            Ok(JournalPage {
-                next: last.filter(|_| has_more),
-                lines,
-            })
+            let found = self.found(&filter, limit.saturating_add(1));
+            let mut has_more = found.len() > limit;
+            let mut page = JournalPage::default();
+            let (mut bytes, mut last) = (0, None);
+            for (sequence, entry) in found.into_iter().take(limit) {
+                if bytes >= JOURNAL_PAGE_BYTES {
+                    has_more = true;
+                    break;
+                }
+                last = Some(sequence);
+                match entry.written() {
+                    Ok((entry, text)) => {
+                        bytes += text.len();
+                        page.lines.push((sequence, entry));
+                    }
+                    Err(error) => {
+                        tracing::warn!(sequence, %error, "a line of the journal cannot be written as JSON");
+                    }
+                }
+            }
+            page.next = last.filter(|_| has_more);
+            Ok(page)
         })
     }
 }

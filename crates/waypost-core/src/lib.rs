@@ -73,8 +73,8 @@ pub use heartbeat::{Beat, Sign};
 pub use id::{Epoch, Position, RegistrationId, Revision, Seed};
 pub use instance::{EDGES_MAX, Edge, Instance, Rotation, Tier};
 pub use journal::{
-    Content, Journal, JournalEntry, JournalError, JournalFilter, JournalKind, JournalPage,
-    JournalRecord, MemoryJournal, ObjectChange,
+    Content, JOURNAL_PAGE_BYTES, Journal, JournalEntry, JournalError, JournalFilter, JournalKind,
+    JournalPage, JournalRecord, MemoryJournal, ObjectChange,
 };
 pub use lanes::Applied;
 pub use memory::MemoryStore;

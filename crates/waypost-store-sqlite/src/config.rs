@@ -22,7 +22,8 @@ pub struct SqliteConfig {
     /// disk is a good value.
     pub disk_warn_bytes: u64,
     /// Below so many free bytes changes are refused until there is room again, so that the disk never fills up while
-    /// something is written; 0 lets it fill. On a server with a heavy load 268435456 leaves time to react.
+    /// something is written, and below half of it lines of the journal are dropped too; 0 lets it fill. On a server with a heavy
+    /// load 268435456 leaves time to react.
     pub disk_read_only_bytes: u64,
     /// Hours between two snapshots that are written by themselves, the first one soon after the start; 0 writes none. On a
     /// server 6 is a good value.

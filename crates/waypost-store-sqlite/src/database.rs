@@ -32,6 +32,17 @@ pub(crate) fn connect(file: &Path) -> Result<Connection, Failure> {
     Ok(connection)
 }
 
+/// Opens a file that nobody reads before it is whole: it has no log, and whoever is done with it syncs it.
+pub(crate) fn connect_unread(file: &Path) -> Result<Connection, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    let off: String = connection.query_row("PRAGMA journal_mode = OFF", [], |row| row.get(0))?;
+    debug_assert_eq!(off, "off");
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    Ok(connection)
+}
+
 /// Looks whose file it is.
 pub(crate) fn inspect(connection: &Connection, application: i32) -> Result<Content, Failure> {
     let mark: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;

@@ -1,6 +1,7 @@
 //! The journal in a file of its own, written by a thread of its own: what happened must never slow what happens.
 
 mod keeper;
+mod page;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use waypost_core::{
 };
 
 use crate::config::SqliteConfig;
+use crate::store::SqliteStore;
 use keeper::Keeper;
 
 /// Most lines that wait for the file.
@@ -23,7 +25,7 @@ const QUEUED_MAX: usize = 8_192;
 const READERS_MAX: usize = 64;
 /// Longest wait for a page.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Most lines of one page.
+/// Most lines of one page, which ends sooner when they are long.
 const PAGE_MAX: usize = 1_000;
 
 /// The journal in an SQLite file beside the store. Dropping it writes what is queued.
@@ -62,16 +64,21 @@ impl fmt::Debug for SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens the journal in the configured directory. A damaged one is set aside as `journal.sqlite.damaged` with a
-    /// warning, and a new one begun: the journal never keeps a registry from starting.
+    /// Opens the journal beside a store, which made and locked the configured directory. A damaged one is set aside as
+    /// `journal.sqlite.damaged` with a warning, and a new one begun: the journal never keeps a registry from starting.
     ///
-    /// Open the store first: it makes and locks the directory.
+    /// While the store finds less free than half of `disk_read_only_bytes` nothing is written, and lines are dropped.
     ///
     /// # Errors
     /// When the directory cannot be written or no thread can be started.
-    pub fn open(config: &SqliteConfig, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub fn open(
+        store: &SqliteStore,
+        config: &SqliteConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
         let counts = Arc::new(Counts::default());
-        let keeper = Keeper::open(config, Arc::clone(&clock), Arc::clone(&counts))?;
+        let beside = (store.space(), Arc::clone(&clock));
+        let keeper = Keeper::open(config, beside, Arc::clone(&counts))?;
         // Every message holds at least one line or is a reader's, so the queue cannot be full before the counts are.
         let (sender, receiver) = sync_channel(QUEUED_MAX + READERS_MAX);
         let thread = std::thread::Builder::new()

@@ -52,13 +52,18 @@ pub(crate) fn create(connection: &Connection, meta: &Meta, at: Timestamp) -> Res
     note_upgrade(&transaction, at)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     write(&transaction, "schema", unsigned(SCHEMA))?;
-    write(&transaction, "epoch", meta.epoch)?;
-    write(&transaction, "revision", meta.revision)?;
-    write(&transaction, "reserved", meta.reserved)?;
-    write(&transaction, "objects", meta.objects)?;
-    write(&transaction, "clean_shutdown", meta.clean.into())?;
+    write_history(&transaction, meta)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Writes which history it is and how far it went.
+pub(crate) fn write_history(connection: &Connection, meta: &Meta) -> Result<(), Failure> {
+    write(connection, "epoch", meta.epoch)?;
+    write(connection, "revision", meta.revision)?;
+    write(connection, "reserved", meta.reserved)?;
+    write(connection, "objects", meta.objects)?;
+    write(connection, "clean_shutdown", meta.clean.into())
 }
 
 /// Says which schema the file has, before anything else in it is believed.

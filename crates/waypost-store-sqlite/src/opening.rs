@@ -52,7 +52,7 @@ pub(crate) fn open(
             // Before anything is written over it.
             wal::keep_damaged(file, torn.as_slice())?;
             if schema < meta::SCHEMA
-                && let Err(refused) = upgrade::upgrade(&connection, file, schema, clock.wall())?
+                && let Err(refused) = upgrade::upgrade(&connection, file, schema, clock)?
             {
                 return Ok(Err(refused));
             }

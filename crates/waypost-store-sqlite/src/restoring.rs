@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use waypost_core::{Clock, Epoch, Object, Revision, SnapshotHeader, StoreError, encode};
 
 use crate::directory::{Directory, LOCK_FILE, create_private, unusable};
@@ -14,16 +14,16 @@ use crate::meta::{self, Meta};
 use crate::refusal::Failure;
 use crate::saving::{not_believed, open_snapshot};
 use crate::store::FILE;
-use crate::{checksum, opening};
+use crate::{checksum, database, opening};
 
 /// The registry's file until it is whole.
 const UNFINISHED: &str = "registry.sqlite.restoring";
 const KEY_FILE: &str = "server.key";
 /// Most names that a refusal lists.
 const LISTED_MAX: usize = 5;
-/// How far numbers go on above the snapshot's at least. Serials of DNS zones are compared modulo 2^32 and count as later up to
-/// 2^31 ahead; so many changes may have come after the snapshot.
-const AHEAD: u64 = 1 << 29;
+/// How far numbers go on above those of a snapshot or a kept copy at least. Serials of DNS zones are compared modulo 2^32 and
+/// count as later up to 2^31 ahead; so many changes may have come after it was made.
+pub(crate) const AHEAD: u64 = 1 << 29;
 /// How much further for each second since the snapshot was taken, so that the same one restored twice rises too.
 const AHEAD_PER_SECOND: u64 = 256;
 
@@ -195,13 +195,7 @@ struct Rows {
 
 impl Rows {
     fn begin(file: &Path, meta: &Meta, clock: &dyn Clock) -> Result<Self, Failure> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(file, flags)?;
-        let off: String =
-            connection.query_row("PRAGMA journal_mode = OFF", [], |row| row.get(0))?;
-        debug_assert_eq!(off, "off");
-        connection.pragma_update(None, "synchronous", "OFF")?;
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let connection = database::connect_unread(file)?;
         meta::create(&connection, meta, clock.wall())?;
         connection.execute_batch("BEGIN")?;
         Ok(Self {

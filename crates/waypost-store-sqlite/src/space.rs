@@ -1,5 +1,6 @@
 //! How much of the disk is left: below one mark somebody is warned, below a second one nothing is written before the disk is
-//! full, so that no write ever fails half-way. Nothing has failed then, so writing goes on by itself.
+//! full, so that no write ever fails half-way, below a third one not even the journal. Nothing has failed then, so writing goes
+//! on by itself.
 
 use std::fmt;
 use std::io;
@@ -18,15 +19,46 @@ const A_LITTLE: u64 = 1_024 * 1_024;
 
 type Probe = Box<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
 
+/// A number of free bytes below which something happens.
+struct Mark {
+    at: u64,
+    is_below: AtomicBool,
+}
+
+impl Mark {
+    fn new(at: u64) -> Self {
+        Self {
+            at,
+            is_below: AtomicBool::new(false),
+        }
+    }
+
+    fn is_below(&self) -> bool {
+        self.is_below.load(Relaxed)
+    }
+
+    /// Says whether so much is below the mark, when the answer is another one than before. Whoever is below has to come back
+    /// further than it fell, so that nothing flaps.
+    fn judge(&self, free: u64) -> Option<bool> {
+        let bound = if self.is_below() {
+            back(self.at)
+        } else {
+            self.at
+        };
+        let is_below = free < bound;
+        (self.is_below.swap(is_below, Relaxed) != is_below).then_some(is_below)
+    }
+}
+
 /// The disk of the data directory.
 pub(crate) struct Space {
     directory: PathBuf,
-    warn_below: u64,
-    read_only_below: u64,
+    warn: Mark,
+    read_only: Mark,
+    /// Half of the one before: what is left then is for the registry's own file to be closed and opened with.
+    journal: Mark,
     probe: Probe,
     free: AtomicU64,
-    is_low: AtomicBool,
-    is_out: AtomicBool,
 }
 
 impl fmt::Debug for Space {
@@ -46,12 +78,11 @@ impl Space {
     pub(crate) fn with_probe(config: &SqliteConfig, probe: Probe) -> Self {
         Self {
             directory: config.data_dir.clone(),
-            warn_below: config.disk_warn_bytes,
-            read_only_below: config.disk_read_only_bytes,
+            warn: Mark::new(config.disk_warn_bytes),
+            read_only: Mark::new(config.disk_read_only_bytes),
+            journal: Mark::new(config.disk_read_only_bytes / 2),
             probe,
             free: AtomicU64::new(UNKNOWN),
-            is_low: AtomicBool::new(false),
-            is_out: AtomicBool::new(false),
         }
     }
 
@@ -71,35 +102,36 @@ impl Space {
     fn judge(&self, free: u64) {
         self.free.store(free, Relaxed);
         let directory = self.directory.display();
-        let was_out = self.is_out.load(Relaxed);
-        let is_out = is_below(free, self.read_only_below, was_out);
-        if is_out != was_out {
-            self.is_out.store(is_out, Relaxed);
-            if is_out {
+        match self.read_only.judge(free) {
+            Some(true) => {
                 tracing::error!(reason = %self.refusal().unwrap_or_default(), "the store is read-only for now");
-            } else {
+            }
+            Some(false) => {
                 tracing::info!(%directory, free, "there is room on the disk again: the store takes writes");
             }
+            None => {}
         }
-        let was_low = self.is_low.load(Relaxed);
-        let is_low = is_below(free, self.warn_below, was_low);
-        if is_low != was_low {
-            self.is_low.store(is_low, Relaxed);
-            if is_low && !is_out {
-                tracing::warn!(%directory, free, warn_below = self.warn_below, "the disk is filling up: make room");
+        match self.journal.judge(free) {
+            Some(true) => {
+                tracing::warn!(%directory, free, "the journal is not written for now: its lines are dropped and counted");
             }
+            Some(false) => tracing::info!(%directory, free, "the journal is written again"),
+            None => {}
+        }
+        if self.warn.judge(free) == Some(true) && !self.read_only.is_below() {
+            tracing::warn!(%directory, free, warn_below = self.warn.at, "the disk is filling up: make room");
         }
     }
 
     /// Says why nothing may be written, as it was found last.
     pub(crate) fn refusal(&self) -> Option<String> {
-        self.is_out.load(Relaxed).then(|| {
+        self.read_only.is_below().then(|| {
             format!(
                 "writes are refused while the disk of {} has {} bytes free, fewer than store_sqlite.disk_read_only_bytes ({}): make room; from {} bytes on they go on by themselves",
                 self.directory.display(),
                 self.free.load(Relaxed),
-                self.read_only_below,
-                back(self.read_only_below)
+                self.read_only.at,
+                back(self.read_only.at)
             )
         })
     }
@@ -109,14 +141,19 @@ impl Space {
         self.free_bytes().is_some_and(|free| free >= A_LITTLE)
     }
 
+    /// Says whether there is room for the journal, as it was found last.
+    pub(crate) fn takes_journal(&self) -> bool {
+        !self.journal.is_below()
+    }
+
     /// Says that there is not much left, as it was found last.
     pub(crate) fn warning(&self) -> Option<String> {
-        self.is_low.load(Relaxed).then(|| {
+        self.warn.is_below().then(|| {
             format!(
                 "{} bytes are free on the disk of {}, fewer than store_sqlite.disk_warn_bytes ({})",
                 self.free.load(Relaxed),
                 self.directory.display(),
-                self.warn_below
+                self.warn.at
             )
         })
     }
@@ -125,11 +162,6 @@ impl Space {
     pub(crate) fn free_bytes(&self) -> Option<u64> {
         Some(self.free.load(Relaxed)).filter(|free| *free != UNKNOWN)
     }
-}
-
-/// Says whether that is below the mark. Whoever is below has to come back further than it fell, so that nothing flaps.
-fn is_below(free: u64, mark: u64, was: bool) -> bool {
-    free < if was { back(mark) } else { mark }
 }
 
 fn back(mark: u64) -> u64 {

@@ -37,7 +37,8 @@ pub struct SqliteStore {
     log: CommitLog,
     /// Why nothing is written any more; set once and for good.
     refusal: OnceLock<String>,
-    space: Space,
+    /// The journal beside it looks at it too.
+    space: Arc<Space>,
     /// Locked until the store is dropped.
     _directory: Directory,
 }
@@ -66,6 +67,10 @@ impl SqliteStore {
         Revision(state.as_ref().map_or(0, |state| state.opened_at))
     }
 
+    pub(crate) fn space(&self) -> Arc<Space> {
+        Arc::clone(&self.space)
+    }
+
     pub(crate) fn open_in(
         config: &SqliteConfig,
         clock: Arc<dyn Clock>,
@@ -81,7 +86,7 @@ impl SqliteStore {
         directory.sync()?;
         space.look();
         Ok(Self {
-            space,
+            space: Arc::new(space),
             log: CommitLog::new(Revision(state.meta.revision), BATCHES_KEPT),
             state: Mutex::new(Some(state)),
             refusal: OnceLock::new(),

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
-use waypost_core::{StoreError, Timestamp};
+use waypost_core::{Clock, StoreError, Timestamp};
 
-use crate::database;
 use crate::directory::{sync_directory, unusable};
-use crate::meta::{self, SCHEMA};
+use crate::meta::{self, Meta, SCHEMA};
 use crate::refusal::Failure;
+use crate::restoring::AHEAD;
+use crate::{database, opening};
 
 /// Most characters of another version's name that are shown.
 const SHOWN_MAX: usize = 64;
@@ -18,12 +19,13 @@ pub(crate) fn upgrade(
     connection: &Connection,
     file: &Path,
     from: i64,
-    at: Timestamp,
+    clock: &dyn Clock,
 ) -> Result<Result<(), StoreError>, Failure> {
     if from < 1 {
         return Err(Failure::Damaged(format!("there never was a schema {from}")));
     }
-    let kept = match keep(connection, file, from) {
+    let meta = meta::read(connection)?;
+    let kept = match keep(connection, file, from, &history_of_copy(&meta, clock)) {
         Ok(kept) => kept,
         Err(StoreError(why)) => {
             return Ok(Err(StoreError(format!(
@@ -36,7 +38,7 @@ pub(crate) fn upgrade(
     if from < 2 {
         transaction.execute_batch(meta::UPGRADES)?;
     }
-    meta::note_upgrade(&transaction, at)?;
+    meta::note_upgrade(&transaction, clock.wall())?;
     meta::write(&transaction, "schema", meta::unsigned(SCHEMA))?;
     transaction.commit()?;
     tracing::info!(
@@ -53,8 +55,24 @@ pub(crate) fn kept_copy(file: &Path, schema: i64) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// Keeps a copy of the file as it is. One of an earlier upgrade from the same schema gives way: the file is newer.
-fn keep(connection: &Connection, file: &Path, schema: i64) -> Result<PathBuf, StoreError> {
+/// Makes the numbers with which the older version goes on from the copy: what the newer one did since is another history,
+/// whose revisions must not come again with other content.
+fn history_of_copy(meta: &Meta, clock: &dyn Clock) -> Meta {
+    let newest = meta.revision.max(meta.reserved);
+    Meta {
+        objects: meta.objects,
+        ..opening::new_history(clock, newest.saturating_add(AHEAD))
+    }
+}
+
+/// Keeps a copy of the file with a history of its own. One of an earlier upgrade from the same schema gives way: the file is
+/// newer.
+fn keep(
+    connection: &Connection,
+    file: &Path,
+    schema: i64,
+    history: &Meta,
+) -> Result<PathBuf, StoreError> {
     let kept = kept_copy(file, schema);
     let mut partial = kept.as_os_str().to_owned();
     partial.push(".partial");
@@ -67,7 +85,8 @@ fn keep(connection: &Connection, file: &Path, schema: i64) -> Result<PathBuf, St
     }
     // SQLite takes an empty file for the target, and this one nobody else may read.
     crate::directory::create_private(&partial)?;
-    if let Err(why) = database::copy_into(connection, &partial) {
+    let copied = database::copy_into(connection, &partial);
+    if let Err(why) = copied.and_then(|()| give_history(&partial, history)) {
         // It may be what fills the disk.
         drop(std::fs::remove_file(&partial));
         return Err(why);
@@ -78,6 +97,23 @@ fn keep(connection: &Connection, file: &Path, schema: i64) -> Result<PathBuf, St
     });
     named.map_err(|error| unusable(&kept, &error))?;
     Ok(kept)
+}
+
+/// Writes the numbers of its history into a copy, and nothing else, so that the version that reads its schema can open it.
+fn give_history(copy: &Path, history: &Meta) -> Result<(), StoreError> {
+    let write = || -> Result<(), Failure> {
+        let connection = database::connect_unread(copy)?;
+        let transaction = connection.unchecked_transaction()?;
+        meta::write_history(&transaction, history)?;
+        transaction.commit()?;
+        connection.close().map_err(|(_, error)| error)?;
+        Ok(())
+    };
+    write().map_err(|failure| {
+        StoreError(format!("{} cannot be written: {failure}", copy.display()))
+    })?;
+    let synced = std::fs::File::open(copy).and_then(|file| file.sync_all());
+    synced.map_err(|error| unusable(copy, &error))
 }
 
 /// Says why a file of a newer schema is refused, who wrote it, and the ways out.

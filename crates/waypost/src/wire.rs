@@ -13,9 +13,8 @@ use waypost_api_dns::{DnsMetrics, DnsServer, Table};
 use waypost_api_rest::{DnsFacts, DnsTtls, RestContext, RestMetrics};
 use waypost_config::Loaded;
 use waypost_core::{
-    Access, Author, Clock, Dialect, Epoch, Journal, JournalFilter, JournalKind, MemoryJournal,
-    MemoryStore, Opened, Parts, Policy, Registry, Snapshots, SoleOwner, Store, SystemClock,
-    random_seeds, text,
+    Author, Clock, Dialect, Epoch, Journal, MemoryJournal, MemoryStore, Opened, Parts, Policy,
+    Registry, Snapshots, SoleOwner, Store, SystemClock, random_seeds, text,
 };
 use waypost_datagram::{Protocol, who_holds};
 use waypost_dial::{AddressPolicy, Dialer, Limits, Resolver};
@@ -33,12 +32,14 @@ use crate::reload::Reload;
 use crate::supervision::Inherited;
 
 mod credentials;
+mod damage;
 mod keepers;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 use credentials::{authenticator, follow, may_listen, may_read_metrics};
+use damage::damage;
 use keepers::{Keepers, certificate};
 use rules::may_have_issued;
 pub(crate) use rules::{Secrets, check};
@@ -194,46 +195,6 @@ pub(crate) async fn open(
         needs_credentials: authenticator.needs_credentials(),
         pulse,
         reloads: reloads.collect(),
-    })
-}
-
-/// Tells what is damaged or missing, and gives the list.
-async fn damage(mut quarantined: Vec<String>, engine: &Engine, registry: &Registry) -> Vec<String> {
-    for name in &quarantined {
-        tracing::error!(object = %name, "damaged in the store and set aside");
-    }
-    if let Some(missing) = missing_changes(engine, registry).await {
-        tracing::error!("{missing}");
-        quarantined.push(missing);
-    }
-    quarantined
-}
-
-/// The journal has a line for each change after it was durable: a change that the registry's file does not have was lost
-/// afterwards, with the end of its log, which the file alone cannot tell from a change that was never acknowledged.
-async fn missing_changes(engine: &Engine, registry: &Registry) -> Option<String> {
-    let Engine::Sqlite(store) = engine else {
-        return None;
-    };
-    let filter = JournalFilter {
-        kinds: vec![JournalKind::Changed],
-        ..JournalFilter::default()
-    };
-    let page = registry
-        .journal(&Access::internal("start"), filter, 1)
-        .await;
-    let page = page
-        .inspect_err(
-            |error| tracing::warn!(%error, "the journal cannot be compared with the registry"),
-        )
-        .ok()?;
-    let (_, newest) = page.lines.first()?;
-    let (known, found) = (newest.revision.0, store.opened_at().0);
-    (known > found).then(|| {
-        format!(
-            "changes are missing: the journal knows of revision {known}, the registry's file ends at {found}; its log was cut or an older \
-             file was put in its place: look at `waypost audit` for what is missing, or restore a snapshot"
-        )
     })
 }
 
@@ -409,7 +370,8 @@ fn open_storage(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, Serv
         StoreKind::Sqlite => {
             let settings = &config.store_sqlite;
             let store = Arc::new(SqliteStore::open(settings, Arc::clone(clock)).map_err(failed)?);
-            let journal = SqliteJournal::open(settings, Arc::clone(clock)).map_err(failed)?;
+            let journal =
+                SqliteJournal::open(&store, settings, Arc::clone(clock)).map_err(failed)?;
             // The store has made and locked the directory.
             let server_key =
                 ServerKey::load_or_create(&settings.data_dir.join("server.key")).map_err(failed)?;

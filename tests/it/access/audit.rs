@@ -237,6 +237,70 @@ fn the_journal_is_exported_as_lines_and_followed_from_the_command_line() {
 }
 
 #[test]
+fn a_journal_of_large_batches_is_read_in_pages_of_some_megabytes() {
+    use std::io::{BufRead as _, BufReader};
+    const BATCHES: usize = 20;
+    let guarded = Guarded::start();
+    let (_, app) = guarded.issue(&json!({ "name": "app", "grants": [{ "verbs": ["register"] }] }));
+    let attributes: Value = (0..4)
+        .map(|number| (format!("a{number}"), json!("\"".repeat(1_000))))
+        .collect();
+    for batch in 0..BATCHES {
+        let item = |number| {
+            let registration =
+                json!({ "address": "10.0.0.1", "port": 80, "attributes": attributes });
+            json!({ "service": "large", "id": format!("{batch}-{number}"), "registration": registration })
+        };
+        let items: Vec<Value> = (0..40).map(item).collect();
+        let body = json!({ "items": items, "atomic": true });
+        let (status, text) = guarded.ask(&app, "POST", "/v1/batch/register", &body);
+        assert_eq!(status, 200, "{text}");
+    }
+    let (_, text) = guarded.ask(
+        &guarded.admin,
+        "GET",
+        "/v1/audit?subject=app&limit=1000",
+        &Value::Null,
+    );
+    assert!(text.len() < 5_000_000, "{}", text.len());
+    let page: Value = serde_json::from_str(&text).unwrap();
+    let lines = page["lines"].as_array().unwrap();
+    assert!(lines.len() < BATCHES && page["next"].is_u64());
+    assert!(lines[0]["objects"][0]["after"]["spec"].is_object());
+    let left_out = &lines[0]["objects"][39];
+    assert_eq!(left_out["instance"], "19-39");
+    assert!(
+        left_out["after"]["omitted_bytes"].as_u64() > Some(8_000),
+        "{left_out}"
+    );
+
+    let export = ["audit", "--subject", "app", "-o", "jsonl"];
+    for limit in ["0", "20", "1000"] {
+        let (code, told) = guarded.cli(&[&export[..], &["--limit", limit]].concat());
+        assert_eq!((code, told.lines().count()), (0, BATCHES));
+    }
+    let mut command = waypost([&export[..], &["-f"]].concat());
+    command
+        .env("SERVICE_DISCOVERY_URL", guarded.server.url())
+        .env("WAYPOST_TOKEN", &guarded.admin);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ids = lines.take(BATCHES).map(|line| {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        // The first one made the service too.
+        let last = line["objects"].as_array().unwrap().last().unwrap();
+        last["instance"].as_str().unwrap().to_owned()
+    });
+    let expected: Vec<String> = (0..BATCHES).map(|batch| format!("{batch}-39")).collect();
+    assert_eq!(ids.collect::<Vec<_>>(), expected);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn the_journal_is_the_administrators() {
     let guarded = Guarded::start();
     let verbs = json!([{ "verbs": ["read", "register", "operate", "configure"] }]);

@@ -19,7 +19,7 @@ use crate::wire::own::{AuditLine, AuditObject, AuditPage, HistoryLine, HistoryPa
 
 const DIALECT: Dialect = Dialect::Rest;
 const HISTORY: &str = "/v1/namespaces/{namespace}/services/{service}/instances/{id}/history";
-/// Lines of a page, unless the request says otherwise, and at most.
+/// Lines of a page, unless the request says otherwise, and at most. The journal ends it sooner when they are long.
 const LINES: usize = 100;
 const LINES_MAX: usize = 1_000;
 /// What the journal is narrowed by.

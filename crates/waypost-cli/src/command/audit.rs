@@ -308,6 +308,9 @@ fn object(object: &AuditObject) -> String {
     let became = match (&object.before, &object.after) {
         (None, _) => "new".to_owned(),
         (Some(_), None) => "gone".to_owned(),
+        (Some(before), Some(after)) if is_omitted(before) || is_omitted(after) => {
+            "changed".to_owned()
+        }
         (Some(before), Some(after)) => differences(before, after),
     };
     // A credential by the name that was given to it.
@@ -315,6 +318,11 @@ fn object(object: &AuditObject) -> String {
     let given = content.and_then(|content| content.pointer("/content/name")?.as_str());
     let given = given.map(|given| format!(" {given}")).unwrap_or_default();
     format!("{} {name}{given} ({became})", object.kind)
+}
+
+/// Says whether the line has only the size of what was there.
+fn is_omitted(content: &Value) -> bool {
+    content.get("omitted_bytes").is_some()
 }
 
 /// Names the members that differ.
@@ -337,7 +345,76 @@ fn differences(before: &Value, after: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::at;
+    use std::cell::RefCell;
+
+    use serde_json::json;
+    use waypost_client::wire::AsSent;
+    use waypost_client::{AuditFilter, AuditLine, AuditObject, AuditPage};
+
+    use super::{at, object, pages};
+
+    /// What a server with lines 1 to 9 answers: pages of two, and one without any line, however many are asked for.
+    fn answer(filter: &AuditFilter) -> AuditPage<AsSent<AuditLine>> {
+        let line = |sequence| {
+            serde_json::from_value(json!({"sequence": sequence, "at": "2026-01-15T10:30:00Z"}))
+                .unwrap()
+        };
+        let sequences: Vec<u64> = match (filter.before, filter.after) {
+            (_, Some(after)) => (after + 1..=9).collect(),
+            (before, None) => (1..before.unwrap_or(10)).rev().collect(),
+        };
+        let shown = match sequences.first() {
+            Some(7) => &[][..],
+            _ => &sequences[..sequences.len().min(2).min(filter.limit.unwrap())],
+        };
+        let last = shown.last().copied().or(sequences.first().copied());
+        AuditPage {
+            lines: shown.iter().copied().map(line).collect(),
+            next: last.filter(|last| sequences.last() != Some(last)),
+        }
+    }
+
+    async fn read(filter: AuditFilter, limit: usize) -> (Vec<u64>, Option<u64>, usize) {
+        let asked = RefCell::new(0);
+        let page = pages(filter, limit, |filter| {
+            *asked.borrow_mut() += 1;
+            std::future::ready(Ok(answer(filter)))
+        });
+        let page = page.await.unwrap();
+        let sequences = page.lines.iter().map(|line| line.value.sequence);
+        (sequences.collect(), page.next, asked.into_inner())
+    }
+
+    #[tokio::test]
+    async fn short_pages_are_followed_until_there_are_enough_lines_or_no_more() {
+        let newest = AuditFilter::default;
+        assert_eq!(
+            read(newest(), 0).await,
+            (vec![9, 8, 6, 5, 4, 3, 2, 1], None, 5)
+        );
+        assert_eq!(read(newest(), 3).await, (vec![9, 8, 6], Some(6), 3));
+        let oldest = AuditFilter {
+            after: Some(0),
+            ..AuditFilter::default()
+        };
+        assert_eq!(
+            read(oldest, 0).await,
+            (vec![1, 2, 3, 4, 5, 6, 8, 9], None, 5)
+        );
+    }
+
+    #[test]
+    fn what_was_left_out_of_a_line_is_not_taken_for_the_same() {
+        let of = |before: u32, after: u32| AuditObject {
+            kind: "document".to_owned(),
+            document: Some("a".to_owned()),
+            before: Some(json!({ "omitted_bytes": before })),
+            after: Some(json!({ "omitted_bytes": after })),
+            ..AuditObject::default()
+        };
+        assert_eq!(object(&of(20_000, 20_000)), "document a (changed)");
+        assert_eq!(object(&of(20_000, 20_001)), "document a (changed)");
+    }
 
     #[test]
     fn how_long_ago_is_a_time_and_everything_else_is_not() {

@@ -46,7 +46,8 @@ impl Client {
         self.transport.ask(call).await
     }
 
-    /// Gives a page of the journal: accepted changes, refused requests, changes of health.
+    /// Gives a page of the journal: accepted changes, refused requests, changes of health. Only a page without `next` is the
+    /// last one, however few lines it has.
     ///
     /// # Errors
     /// `Denied` without the verb `admin`; else see [`ErrorKind`].

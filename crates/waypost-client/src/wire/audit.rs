@@ -28,7 +28,7 @@ pub struct AuditFilter {
     pub before: Option<u64>,
     /// After the line of this number, oldest first.
     pub after: Option<u64>,
-    /// Most lines of a page: 1 to 1,000.
+    /// Most lines of a page: 1 to 1,000. A page of long lines has fewer.
     pub limit: Option<usize>,
 }
 
@@ -119,9 +119,9 @@ pub struct AuditObject {
     /// Which document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
-    /// What it was.
+    /// What it was; `omitted_bytes` alone stands for what was too long for the line.
     pub before: Option<Value>,
-    /// What it is.
+    /// What it is; `omitted_bytes` alone stands for what was too long for the line.
     pub after: Option<Value>,
 }
 
@@ -130,6 +130,7 @@ pub struct AuditObject {
 pub struct AuditPage<T = AuditLine> {
     /// The lines, newest first; oldest first with `after`.
     pub lines: Vec<T>,
-    /// What `before`, or `after`, is for the next page.
+    /// What `before`, or `after`, is for the next page, also when this one has fewer lines than were asked for; none when there is
+    /// no more.
     pub next: Option<u64>,
 }

@@ -10,6 +10,8 @@ use crate::verdict::Health;
 
 /// Most bytes of an object that a line holds; of a larger one only its size is kept.
 const OBJECT_BYTES_MAX: usize = 16 * 1_024;
+/// What stands in the place of a content that is too long.
+const OMITTED_BYTES: &str = "omitted_bytes";
 /// Documents whose keys are hashes of secrets, which help nobody who reads the line.
 const HASHED: &str = "access/token";
 
@@ -250,10 +252,28 @@ impl Content {
         let json = json.unwrap_or(Value::Null);
         let bytes = json.to_string().len();
         if bytes > OBJECT_BYTES_MAX {
-            return serde_json::json!({ "omitted_bytes": bytes });
+            return omitted(bytes);
         }
         json
     }
+
+    /// Keeps the content if it has at most so many bytes, else its size. Returns the bytes that are kept.
+    pub(super) fn shorten(&mut self, bytes_max: usize) -> usize {
+        let json = self.to_json();
+        let bytes = json.to_string().len();
+        if json.get(OMITTED_BYTES).is_some() {
+            return 0;
+        }
+        if bytes > bytes_max {
+            self.0 = Inner::Json(omitted(bytes));
+            return 0;
+        }
+        bytes
+    }
+}
+
+fn omitted(bytes: usize) -> Value {
+    serde_json::json!({ OMITTED_BYTES: bytes })
 }
 
 fn json_of(object: &Object) -> Result<Value, serde_json::Error> {

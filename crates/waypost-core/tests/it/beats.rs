@@ -117,6 +117,7 @@ async fn check(harness: &Harness, acknowledged: &[Acknowledged]) -> (usize, usiz
         .journal(&everything(), filter, 10_000)
         .await
         .unwrap();
+    assert_eq!(page.next, None, "not every line is looked at");
     let mut ends = 0;
     for (_, entry) in page.lines {
         let JournalRecord::Edge {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use rusqlite::Connection;
 use waypost_core::{
@@ -12,26 +13,32 @@ use waypost_core::{
     ObjectKey, StoreError,
 };
 
+use super::page::page;
 use super::{Counts, Message};
 use crate::config::{SqliteConfig, Synchronous};
 use crate::database::{self, Content};
 use crate::directory::{create_private, unusable};
 use crate::meta::signed;
 use crate::refusal::Failure;
+use crate::space::Space;
 use crate::wal;
 
 const FILE: &str = "journal.sqlite";
 /// `WAYJ`: marks the journal's file.
 const APPLICATION: i32 = 0x5741_594a;
 const SCHEMA: i32 = 1;
-/// Most lines of one transaction.
+/// Most lines that are taken before readers have their turn.
 const GROUP_MAX: usize = 1_024;
-/// Lines removed at a time, so that readers never wait long.
+/// A transaction ends after so many bytes of lines, so that the log stays short beside the file.
+const TRANSACTION_BYTES: usize = 4 * 1_024 * 1_024;
+/// After so many bytes the disk is looked at again.
+const UNLOOKED_BYTES_MAX: usize = 1_024 * 1_024;
+/// Old lines removed at a time.
 const TRIM_LINES: i64 = 1_024;
+/// Lines removed at a time for the bytes that they take: of the longest ones it is 4 MiB.
+const TRIM_LONG_LINES: i64 = 16;
 /// Fewer bytes make no journal.
 const BYTES_MIN: u64 = 1_024 * 1_024;
-/// Most lines that one page looks at.
-const LOOKED_AT_MAX: i64 = 20_000;
 /// How often old lines are looked for.
 const AGE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -52,6 +59,9 @@ pub(super) struct Keeper {
     connection: Connection,
     clock: Arc<dyn Clock>,
     counts: Arc<Counts>,
+    space: Arc<Space>,
+    /// Bytes written since the disk was looked at from here.
+    unlooked: usize,
     bytes_max: u64,
     age_max: Duration,
     age_due: Monotonic,
@@ -62,7 +72,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn open(
         config: &SqliteConfig,
-        clock: Arc<dyn Clock>,
+        (space, clock): (Arc<Space>, Arc<dyn Clock>),
         counts: Arc<Counts>,
     ) -> Result<Self, StoreError> {
         let file = config.data_dir.join(FILE);
@@ -71,6 +81,8 @@ impl Keeper {
             age_due: clock.monotonic(),
             clock,
             counts,
+            space,
+            unlooked: 0,
             bytes_max: config.journal_bytes_max.max(BYTES_MIN),
             age_max: Duration::from_secs(u64::from(config.journal_age_days) * 24 * 60 * 60),
             failing: false,
@@ -86,7 +98,7 @@ impl Keeper {
                 match message {
                     Message::Lines(more) => lines.extend(more),
                     Message::Read(filter, limit, reply, place) => {
-                        self.write(&std::mem::take(&mut lines));
+                        self.write(std::mem::take(&mut lines));
                         // Whoever does not wait any more costs nothing.
                         if !reply.is_closed() {
                             drop(reply.send(self.read(&filter, limit)));
@@ -98,27 +110,26 @@ impl Keeper {
                     next = messages.try_recv().ok();
                 }
             }
-            self.write(&lines);
+            self.write(lines);
         }
-        if let Err(failure) = wal::checkpoint_whole(&self.connection) {
+        // It takes room to bring the log in, and the next start finds what is in it.
+        if self.space.takes_journal()
+            && let Err(failure) = wal::checkpoint_whole(&self.connection)
+        {
             tracing::warn!(error = %failure, "the journal was not closed in order");
         }
     }
 
-    fn write(&mut self, lines: &[JournalEntry]) {
+    fn write(&mut self, lines: Vec<JournalEntry>) {
         if lines.is_empty() {
             return;
         }
-        let inserted = self.insert(lines);
-        self.counts.queued.fetch_sub(lines.len(), Ordering::AcqRel);
-        if inserted.is_err() {
-            let dropped = u64::try_from(lines.len()).unwrap_or_default();
-            self.counts.dropped.fetch_add(dropped, Ordering::Relaxed);
-        }
-        let kept = inserted
-            .and_then(|()| self.trim())
-            .and_then(|()| wal::checkpoint_when_long(&self.connection));
-        let Err(failure) = kept else {
+        let count = lines.len();
+        let (kept, written) = self.write_all(lines);
+        self.counts.queued.fetch_sub(count, Ordering::AcqRel);
+        let dropped = u64::try_from(count - kept).unwrap_or_default();
+        self.counts.dropped.fetch_add(dropped, Ordering::Relaxed);
+        let Err(failure) = written else {
             self.failing = false;
             return;
         };
@@ -132,37 +143,72 @@ impl Keeper {
         }
     }
 
-    fn insert(&mut self, lines: &[JournalEntry]) -> Result<(), Failure> {
+    /// Returns how many of the lines are in the file, whatever became of the step after.
+    fn write_all(&mut self, lines: Vec<JournalEntry>) -> (usize, Result<(), Failure>) {
+        let count = lines.len();
+        let mut lines = lines.into_iter();
+        let mut kept = 0;
+        while lines.len() > 0 && self.space.takes_journal() {
+            let written = self.insert(&mut lines).and_then(|bytes| {
+                kept = count - lines.len();
+                self.look_after(bytes);
+                self.trim()?;
+                wal::checkpoint_when_long(&self.connection)
+            });
+            if written.is_err() {
+                return (kept, written);
+            }
+        }
+        (kept, Ok(()))
+    }
+
+    /// Looks how much of the disk is left after much was written; else it is seen by who looks for the store.
+    fn look_after(&mut self, bytes: usize) {
+        self.unlooked += bytes;
+        if self.unlooked >= UNLOOKED_BYTES_MAX {
+            self.unlooked = 0;
+            self.space.look();
+        }
+    }
+
+    /// Takes as many lines as one transaction may hold, and gives how many bytes they are.
+    fn insert(&mut self, lines: &mut IntoIter<JournalEntry>) -> Result<usize, Failure> {
         let transaction = self.connection.transaction()?;
+        let mut bytes = 0;
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO line (at, instance, kind, body) VALUES (?1, ?2, ?3, ?4)",
             )?;
-            for line in lines {
-                let kind = line.record.kind().as_str();
+            while bytes < TRANSACTION_BYTES
+                && let Some(line) = lines.next()
+            {
+                let (at, kind) = (signed(line.at.0)?, line.record.kind().as_str());
                 let instance = match &line.record {
                     JournalRecord::Edge { instance, .. } => {
                         Some(ObjectKey::Registration(instance.clone()).path())
                     }
                     _ => None,
                 };
-                let body = match serde_json::to_string(line) {
-                    Ok(body) => body,
+                let body = match line.written() {
+                    Ok((_, body)) => body,
                     Err(error) => {
                         tracing::warn!(%error, "a line of the journal cannot be written as JSON");
                         continue;
                     }
                 };
-                insert.execute((signed(line.at.0)?, instance, kind, body))?;
+                bytes += body.len();
+                insert.execute((at, instance, kind, body))?;
             }
         }
         transaction.commit()?;
-        Ok(())
+        Ok(bytes)
     }
 
     /// Removes the oldest lines while there are too many bytes, and those that are too old.
     fn trim(&mut self) -> Result<(), Failure> {
-        while self.used_bytes()? > self.bytes_max && self.remove_oldest(i64::MAX)? > 0 {}
+        while self.used_bytes()? > self.bytes_max
+            && self.remove_oldest(i64::MAX, TRIM_LONG_LINES)? > 0
+        {}
         let now = self.clock.monotonic();
         if now < self.age_due {
             return Ok(());
@@ -170,7 +216,7 @@ impl Keeper {
         self.age_due = now.after(AGE_INTERVAL);
         let age = u64::try_from(self.age_max.as_millis()).unwrap_or(u64::MAX);
         let oldest = signed(self.clock.wall().0.saturating_sub(age))?;
-        while self.remove_oldest(oldest)? > 0 {}
+        while self.remove_oldest(oldest, TRIM_LINES)? > 0 {}
         Ok(())
     }
 
@@ -185,64 +231,21 @@ impl Keeper {
         Ok(pages * pragma("page_size")?)
     }
 
-    fn remove_oldest(&self, before: i64) -> Result<usize, Failure> {
+    fn remove_oldest(&self, before: i64, most: i64) -> Result<usize, Failure> {
         let mut remove = self.connection.prepare_cached(
             "DELETE FROM line WHERE at < ?1
              AND sequence IN (SELECT sequence FROM line ORDER BY sequence LIMIT ?2)",
         )?;
-        Ok(remove.execute([before, TRIM_LINES])?)
+        Ok(remove.execute([before, most])?)
     }
 
     fn read(&mut self, filter: &JournalFilter, limit: usize) -> Result<JournalPage, JournalError> {
-        self.page(filter, limit).map_err(|failure| {
+        page(&self.connection, filter, limit).map_err(|failure| {
             if failure.is_damage() {
                 self.begin_anew();
             }
             JournalError(failure.to_string())
         })
-    }
-
-    /// Looks at a bounded number of lines: whoever filters for little gets short pages, and others do not wait for them.
-    fn page(&self, filter: &JournalFilter, limit: usize) -> Result<JournalPage, Failure> {
-        let bound = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok());
-        let before = bound(filter.before).unwrap_or(i64::MAX);
-        let after = bound(filter.after).unwrap_or(-1);
-        let instance = filter
-            .instance
-            .as_ref()
-            .map(|key| ObjectKey::Registration(key.clone()).path());
-        let which = match instance {
-            Some(_) => "instance = ?3",
-            None => "?3 IS NULL",
-        };
-        let order = match filter.after {
-            Some(_) => "ASC",
-            None => "DESC",
-        };
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT sequence, body FROM line WHERE {which} AND sequence < ?1 AND sequence > ?2
-             ORDER BY sequence {order} LIMIT ?4"
-        ))?;
-        let mut rows = statement.query((before, after, instance, LOOKED_AT_MAX + 1))?;
-        let mut page = JournalPage::default();
-        let (mut looked_at, mut last) = (0, 0);
-        while let Some(row) = rows.next()? {
-            if page.lines.len() >= limit || looked_at >= LOOKED_AT_MAX {
-                page.next = Some(last);
-                break;
-            }
-            looked_at += 1;
-            let (sequence, body): (i64, String) = (row.get(0)?, row.get(1)?);
-            last = sequence.max(0).unsigned_abs();
-            match serde_json::from_str(&body) {
-                Ok(line) if filter.wants(last, &line) => page.lines.push((last, line)),
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(sequence, %error, "a line of the journal cannot be read");
-                }
-            }
-        }
-        Ok(page)
     }
 
     /// Sets a file aside that turned out to be damaged while it was in use.

@@ -24,11 +24,24 @@ fn line(at: Timestamp, record: JournalRecord) -> JournalEntry {
     }
 }
 
-fn changed(number: u64) -> JournalEntry {
+pub(super) fn changed(number: u64) -> JournalEntry {
     let record = JournalRecord::Changed {
         cause: text("register"),
         objects: serde_json::from_value(serde_json::json!([format!("instance number {number}")]))
             .unwrap(),
+    };
+    line(Timestamp(1_790_000_000_000), record)
+}
+
+/// A change of so many documents, each of which became so long.
+pub(super) fn long(documents: usize, bytes: usize) -> JournalEntry {
+    let content = serde_json::json!({"fill": "x".repeat(bytes)});
+    let objects = (0..documents).map(|number| {
+        serde_json::json!({"kind": "document", "document": format!("test/{number}"), "after": content})
+    });
+    let record = JournalRecord::Changed {
+        cause: text("register"),
+        objects: serde_json::from_value(objects.collect()).unwrap(),
     };
     line(Timestamp(1_790_000_000_000), record)
 }
@@ -56,8 +69,6 @@ impl Opened {
     }
 
     fn of(home: Home) -> Self {
-        // The store makes the directory.
-        drop(home.open());
         let clock = clock();
         let mut opened = Self {
             home,
@@ -71,7 +82,8 @@ impl Opened {
     fn reopen(&mut self) {
         drop(self.journal.take());
         let clock = Arc::<ManualClock>::clone(&self.clock);
-        self.journal = Some(SqliteJournal::open(&self.home.config, clock).unwrap());
+        let store = self.home.open();
+        self.journal = Some(SqliteJournal::open(&store, &self.home.config, clock).unwrap());
     }
 
     fn journal(&self) -> &SqliteJournal {
@@ -126,6 +138,100 @@ fn pages_go_on_where_the_last_one_ended() {
         }
     }
     assert_eq!(seen, (0..25).rev().map(changed).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_page_of_long_lines_ends_early_and_the_next_ones_go_on() {
+    let opened = Opened::new();
+    opened.append((0..40).map(|_| long(1, 250_000)).collect());
+    for after in [None, Some(0)] {
+        let mut filter = JournalFilter {
+            after,
+            ..JournalFilter::default()
+        };
+        let mut seen = Vec::new();
+        loop {
+            let page = opened.read(filter.clone(), 1_000);
+            let count = page.lines.len();
+            assert!((1..=17).contains(&count), "{count} lines of 250 KB");
+            seen.extend(page.lines.into_iter().map(|(sequence, _)| sequence));
+            match (page.next, after) {
+                (None, _) => break,
+                (next, None) => filter.before = next,
+                (next, Some(_)) => filter.after = next,
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=40).collect::<Vec<u64>>());
+    }
+}
+
+#[test]
+fn a_page_holds_one_line_however_long_that_is() {
+    let mut opened = Opened::new();
+    drop(opened.journal.take());
+    // As an earlier version wrote it.
+    let body = serde_json::to_string(&long(1, 5_000_000)).unwrap();
+    let file = rusqlite::Connection::open(opened.home.file("journal.sqlite")).unwrap();
+    let insert = "INSERT INTO line (at, kind, body) VALUES (0, 'changed', ?1)";
+    file.execute(insert, [&body]).unwrap();
+    file.execute(insert, [&body]).unwrap();
+    drop(file);
+    opened.reopen();
+    let first = opened.read(JournalFilter::default(), 10);
+    assert_eq!(first.lines, [(2, long(1, 5_000_000))]);
+    let filter = JournalFilter {
+        before: first.next,
+        ..JournalFilter::default()
+    };
+    let second = opened.read(filter, 10);
+    assert_eq!(second.lines, [(1, long(1, 5_000_000))]);
+    assert_eq!(second.next, None);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_kept_with_the_sizes_of_what_was_left_out() {
+    let mut opened = Opened::new();
+    opened.append(vec![long(40, 15_000)]);
+    let kept = serde_json::to_value(opened.all()).unwrap();
+    let objects = kept[0]["record"]["Changed"]["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), 40);
+    for (number, object) in objects.iter().enumerate() {
+        assert_eq!(object["document"], format!("test/{number}"));
+        let is_whole = object["after"]["fill"]
+            .as_str()
+            .is_some_and(|fill| fill.len() == 15_000);
+        let is_left_out = object["after"]["omitted_bytes"] == 15_011;
+        assert_eq!(
+            (is_whole, is_left_out),
+            (number < 17, number >= 17),
+            "{number}"
+        );
+    }
+    drop(opened.journal.take());
+    let file = rusqlite::Connection::open(opened.home.file("journal.sqlite")).unwrap();
+    let bytes: i64 = file
+        .query_row("SELECT length(body) FROM line", [], |row| row.get(0))
+        .unwrap();
+    assert!(bytes < 270_000, "{bytes}");
+}
+
+#[test]
+fn the_log_stays_short_however_much_is_written_at_once() {
+    let opened = Opened::new();
+    opened.append((0..240).map(|_| long(1, 250_000)).collect());
+    opened.read(JournalFilter::default(), 1);
+    let bytes = opened
+        .home
+        .file("journal.sqlite-wal")
+        .metadata()
+        .unwrap()
+        .len();
+    assert!(
+        bytes < 45_000_000,
+        "{bytes} bytes of a log for 60 MB of lines"
+    );
+    assert_eq!(opened.journal().dropped(), 0);
 }
 
 #[test]
@@ -311,6 +417,19 @@ fn the_oldest_lines_go_when_there_are_too_many_bytes() {
     let bytes = opened.home.file("journal.sqlite").metadata().unwrap().len();
     assert!(bytes < 8 * 1_024 * 1_024, "{bytes} bytes");
     assert_eq!(opened.journal().dropped(), 0);
+}
+
+#[test]
+fn of_long_lines_only_the_oldest_go_when_there_are_too_many_bytes() {
+    let mut home = Home::new();
+    home.config.journal_bytes_max = 8 * 1_024 * 1_024;
+    let opened = Opened::of(home);
+    opened.append((0..32).map(|_| long(1, 250_000)).collect());
+    for _ in 0..6 {
+        opened.append((0..4).map(|_| long(1, 250_000)).collect());
+        let page = opened.read(JournalFilter::default(), 12);
+        assert_eq!(page.lines.len(), 12, "what fits in 8 MiB is gone");
+    }
 }
 
 #[test]

@@ -3,18 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use waypost_core::{CommitError, Health, Revision, Store};
+use waypost_core::{CommitError, Health, Journal, JournalFilter, Revision, Store};
 use waypost_testkit::{batch, document, put, registration, remove, verdict};
 
-use super::{Home, clock, commit, commit_one, load, objects};
-use crate::SqliteStore;
+use super::journal::{changed, long};
+use super::{Home, clock, commit, commit_one, load, objects, run};
 use crate::space::Space;
+use crate::{SqliteJournal, SqliteStore};
 
 const AMPLE: u64 = 10_000_000_000;
 const LOW: u64 = 300_000_000;
 const OUT: u64 = 50_000_000;
 /// Above the mark, and not far enough.
 const ALMOST: u64 = 70_000_000;
+
+/// Below half of the mark.
+const SCARCE: u64 = 33_000_000;
+/// Above half of the mark, and not far enough.
+const ALMOST_SCARCE: u64 = 40_000_000;
 
 struct Disk(Arc<AtomicU64>);
 
@@ -290,4 +296,97 @@ fn a_large_document_is_taken_above_the_mark() {
     let store = filled(&home, &disk);
     disk.has(home.config.disk_read_only_bytes);
     commit_one(&store, batch([], [put(document("a", &[7; 60_000], None))]));
+}
+
+fn journal(home: &Home, store: &SqliteStore) -> SqliteJournal {
+    SqliteJournal::open(store, &home.config, clock()).unwrap()
+}
+
+/// The numbers of all lines, oldest first, when what was appended is written or dropped.
+fn sequences(journal: &SqliteJournal) -> Vec<u64> {
+    let page = run(journal.read(JournalFilter::default(), 1_000)).unwrap();
+    page.lines
+        .iter()
+        .rev()
+        .map(|(sequence, _)| *sequence)
+        .collect()
+}
+
+#[test]
+fn below_half_of_the_mark_lines_of_the_journal_are_dropped_until_there_is_room_again() {
+    let home = Home::new();
+    let disk = Disk::new();
+    let store = disk.open(&home);
+    let journal = journal(&home, &store);
+    journal.append(vec![changed(1)]);
+    assert_eq!(sequences(&journal), [1]);
+    let bytes = || {
+        ["", "-wal"].map(|suffix| {
+            let file = home.file(&format!("journal.sqlite{suffix}"));
+            file.metadata().unwrap().len()
+        })
+    };
+    let before = bytes();
+    disk.has(SCARCE);
+    store.look_at_disk();
+    journal.append(vec![changed(2), changed(3)]);
+    assert_eq!((sequences(&journal), journal.dropped()), (vec![1], 2));
+    disk.has(ALMOST_SCARCE);
+    store.look_at_disk();
+    journal.append(vec![changed(4)]);
+    assert_eq!((sequences(&journal), journal.dropped()), (vec![1], 3));
+    assert_eq!(bytes(), before, "something was written");
+    // Refusals are told as long as there is room for them, though no changes are taken.
+    disk.has(OUT);
+    store.look_at_disk();
+    assert!(store.read_only().is_some());
+    journal.append(vec![changed(5)]);
+    assert_eq!((sequences(&journal), journal.dropped()), (vec![1, 2], 3));
+}
+
+#[test]
+fn a_journal_that_is_closed_without_room_leaves_its_log_and_is_whole_at_the_next_start() {
+    let home = Home::new();
+    let disk = Disk::new();
+    let store = disk.open(&home);
+    let closing = journal(&home, &store);
+    closing.append((0..100).map(changed).collect());
+    assert_eq!(sequences(&closing).len(), 100);
+    let file = home.file("journal.sqlite");
+    let before = file.metadata().unwrap().len();
+    disk.has(SCARCE);
+    store.look_at_disk();
+    drop(closing);
+    assert_eq!(
+        file.metadata().unwrap().len(),
+        before,
+        "the log was brought in"
+    );
+    assert_eq!(sequences(&journal(&home, &store)).len(), 100);
+}
+
+#[test]
+fn whoever_writes_much_into_the_journal_looks_at_the_disk_meanwhile() {
+    let home = Home::new();
+    let disk = Disk::new();
+    let store = disk.open(&home);
+    let journal = journal(&home, &store);
+    // Nobody else looks.
+    disk.has(SCARCE);
+    journal.append((0..60).map(|_| long(1, 250_000)).collect());
+    let written = sequences(&journal).len();
+    assert!((1..20).contains(&written), "{written}");
+    assert_eq!(journal.dropped(), 60 - written as u64);
+}
+
+#[test]
+fn without_a_mark_the_journal_is_written_on_any_disk() {
+    let mut home = Home::new();
+    home.config.disk_read_only_bytes = 0;
+    let disk = Disk::new();
+    disk.has(0);
+    let store = disk.open(&home);
+    let journal = journal(&home, &store);
+    journal.append(vec![changed(1)]);
+    assert_eq!((sequences(&journal), journal.dropped()), (vec![1], 0));
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use waypost_testkit::{batch, document, put};
 
-use super::{Home, load, objects};
+use super::{Home, commit_one, load, objects};
+use crate::meta::{self, Meta};
 
 /// The data directory of the first release, of schema 1, in a place of the test's own.
 fn released() -> Home {
@@ -20,6 +22,10 @@ fn number(file: &Path, statement: &str) -> i64 {
     connection
         .query_row(statement, [], |row| row.get(0))
         .unwrap()
+}
+
+fn meta_of(file: &Path) -> Meta {
+    meta::read(&Connection::open(file).unwrap()).unwrap()
 }
 
 const SCHEMA: &str = "SELECT value FROM meta WHERE key = 'schema'";
@@ -51,15 +57,7 @@ fn a_kept_copy_in_its_place_is_what_was_there_before() {
     let home = released();
     let store = home.open();
     let before = objects(&store);
-    super::commit_one(
-        &store,
-        waypost_testkit::batch(
-            [],
-            [waypost_testkit::put(waypost_testkit::document(
-                "new", b"", None,
-            ))],
-        ),
-    );
+    commit_one(&store, batch([], [put(document("new", b"", None))]));
     drop(store);
     std::fs::rename(
         home.file("registry.sqlite.schema-1"),
@@ -69,6 +67,57 @@ fn a_kept_copy_in_its_place_is_what_was_there_before() {
     assert_eq!(objects(&home.open()), before);
     // It was brought up again, and kept again.
     assert!(home.file("registry.sqlite.schema-1").exists());
+}
+
+#[test]
+fn a_kept_copy_has_a_history_of_its_own_whose_numbers_are_higher() {
+    let home = released();
+    let released = meta_of(&home.file("registry.sqlite"));
+    let store = home.open();
+    let newer = load(&store);
+    assert_eq!(newer.epoch.0, released.epoch, "the file itself goes on");
+    // What a follower of the newer version saw last.
+    let change = put(document("new", b"", None));
+    let seen = commit_one(&store, batch([], [change]));
+    drop(store);
+    let kept = home.file("registry.sqlite.schema-1");
+    let copy = meta_of(&kept);
+    assert_ne!(copy.epoch, released.epoch);
+    assert_eq!((copy.objects, copy.clean), (released.objects, true));
+    // As RFC 1982 compares serials: ahead, and by less than half of the circle.
+    let ahead = copy.revision - seen.0;
+    assert!((1 << 28..1 << 31).contains(&ahead), "{ahead}");
+    assert!(copy.reserved > copy.revision);
+    assert_eq!(
+        number(
+            &kept,
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'upgrade'"
+        ),
+        0
+    );
+    std::fs::rename(&kept, home.file("registry.sqlite")).unwrap();
+    let back = load(&home.open());
+    assert_eq!((back.epoch.0, back.revision.0), (copy.epoch, copy.revision));
+    assert_eq!(back.quarantined, Vec::<String>::new());
+    // Going back once more begins another one again.
+    let again = meta_of(&home.file("registry.sqlite.schema-1"));
+    assert_ne!(again.epoch, copy.epoch);
+    assert!(again.revision > copy.revision);
+}
+
+#[test]
+fn a_kept_copy_of_a_file_that_was_not_closed_in_order_is_above_all_that_was_handed_out() {
+    let home = released();
+    let file = home.file("registry.sqlite");
+    let connection = Connection::open(&file).unwrap();
+    let mut meta = meta::read(&connection).unwrap();
+    (meta.clean, meta.reserved) = (false, meta.revision + (1 << 30));
+    meta::write_history(&connection, &meta).unwrap();
+    drop(connection);
+    let shown = load(&home.open()).revision;
+    assert_eq!(shown.0, meta.reserved);
+    let copy = meta_of(&home.file("registry.sqlite.schema-1"));
+    assert!(copy.revision > shown.0 && copy.clean, "{copy:?}");
 }
 
 #[test]

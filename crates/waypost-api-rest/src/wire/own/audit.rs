@@ -74,10 +74,10 @@ pub(crate) struct AuditObject {
     /// Which document, such as `access/token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) document: Option<String>,
-    /// What it was, as it is stored; none when it is new.
+    /// What it was, as it is stored, or its size as `omitted_bytes` when the line would be too long; none when it is new.
     #[schema(value_type = Option<Object>)]
     pub(crate) before: Option<serde_json::Value>,
-    /// What it is, as it is stored; none when it is gone.
+    /// What it is, as it is stored, or its size as `omitted_bytes` when the line would be too long; none when it is gone.
     #[schema(value_type = Option<Object>)]
     pub(crate) after: Option<serde_json::Value>,
 }
@@ -87,7 +87,8 @@ pub(crate) struct AuditObject {
 pub(crate) struct AuditPage {
     /// The lines, newest first; oldest first with `after`.
     pub(crate) lines: Vec<AuditLine>,
-    /// What `before`, or `after`, is for the next page; none when there is none.
+    /// What `before`, or `after`, is for the next page, also when this one has fewer lines than were asked for; none when there is
+    /// no more.
     pub(crate) next: Option<u64>,
 }
 
@@ -117,6 +118,6 @@ pub(crate) struct HistoryLine {
 pub(crate) struct HistoryPage {
     /// The changes, newest first.
     pub(crate) lines: Vec<HistoryLine>,
-    /// What `before` is for the next page; none when there is none.
+    /// What `before` is for the next page, also when this one has fewer lines than were asked for; none when there is no more.
     pub(crate) next: Option<u64>,
 }
