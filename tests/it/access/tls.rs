@@ -13,7 +13,9 @@ use rcgen::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::server::{Server, Setup, eventually, waypost};
+use crate::server::{Server, Setup, eventually, eventually_within, waypost};
+
+mod stalled;
 
 /// An authority with the certificates that it issued, as files.
 struct Certificates {
@@ -124,6 +126,15 @@ fn curl(server: &Server, path: &str, arguments: &[&str]) -> (String, String) {
     (status.to_owned(), body.to_owned())
 }
 
+/// Gives the value of a metric whose line begins so; 0 where there is none.
+fn figure(server: &Server, files: &Certificates, name: &str) -> u64 {
+    let (status, metrics) = curl(server, "/metrics", &["--cacert", &files.text("ca.pem")]);
+    assert_eq!(status, "200", "{metrics}");
+    let line = metrics.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.rsplit(' ').next());
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
 #[test]
 fn the_listener_speaks_tls_to_curl_and_to_our_own_command_line_and_tells_who_does_not() {
     let files = Certificates::new();
@@ -206,23 +217,25 @@ fn old_versions_of_tls_and_names_of_others_are_refused() {
     assert_ne!(status, "200", "{told}");
 }
 
+/// Gives the certificate that the server shows.
+fn shown(server: &Server) -> String {
+    let shown = Command::new("openssl")
+        .args(["s_client", "-connect", &server.address().to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let (_, rest) = text
+        .split_once("-----BEGIN CERTIFICATE-----")
+        .unwrap_or_else(|| panic!("{text}"));
+    rest.split("-----END").next().unwrap().to_owned()
+}
+
 #[test]
 fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() {
     let files = Certificates::new();
     let server = Setup::new().file(files.section()).start();
-    let serial = |server: &Server| {
-        let shown = Command::new("openssl")
-            .args(["s_client", "-connect", &server.address().to_string()])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
-        let (_, rest) = text
-            .split_once("-----BEGIN CERTIFICATE-----")
-            .unwrap_or_else(|| panic!("{text}"));
-        rest.split("-----END").next().unwrap().to_owned()
-    };
-    let before = serial(&server);
+    let before = shown(&server);
     // A pair that does not belong together changes nothing.
     let (old, key) = (
         fs::read(files.path("server.pem")).unwrap(),
@@ -240,16 +253,35 @@ fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() 
             .contains("must be the key of the certificate")
             .then_some(())
     });
-    assert_eq!(serial(&server), before);
+    assert_eq!(shown(&server), before);
     fs::write(files.path("server.key"), key).unwrap();
     fs::write(files.path("server.pem"), old).unwrap();
     files.issue("server", SanType::IpAddress([127, 0, 0, 1].into()));
     hang_up(&server);
     eventually("the new certificate is shown", || {
-        (serial(&server) != before).then_some(())
+        (shown(&server) != before).then_some(())
     });
     let (status, _) = curl(&server, "/livez", &["--cacert", &files.text("ca.pem")]);
     assert_eq!(status, "200");
+}
+
+/// Its files are looked at every 10 s.
+#[test]
+fn a_certificate_that_is_renewed_is_seen_although_nobody_says_so() {
+    let files = Certificates::new();
+    let server = Setup::new().file(files.section()).start();
+    let before = shown(&server);
+    files.issue("server", SanType::IpAddress([127, 0, 0, 1].into()));
+    let limit = Duration::from_secs(30);
+    eventually_within(limit, "the new certificate is shown", || {
+        (shown(&server) != before).then_some(())
+    });
+    eventually("it is told", || {
+        server
+            .log()
+            .contains("the certificate was read again")
+            .then_some(())
+    });
 }
 
 /// Sends SIGHUP.
@@ -479,15 +511,7 @@ fn the_end_of_the_certificate_and_a_renewal_that_failed_are_measured_and_told_by
     );
     let server = Setup::new().file(files.section()).start();
     let ca = files.path("ca.pem");
-    let figure = |name: &str| {
-        let (_, metrics) = curl(&server, "/metrics", &["--cacert", ca.to_str().unwrap()]);
-        let line = metrics.lines().find(|line| line.starts_with(name));
-        let value = line.and_then(|line| line.rsplit(' ').next());
-        value
-            .unwrap_or_else(|| panic!("{metrics}"))
-            .parse::<u64>()
-            .unwrap()
-    };
+    let figure = |name: &str| figure(&server, &files, name);
     let ends = figure("waypost_http_certificate_not_after_timestamp_seconds");
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -507,8 +531,9 @@ fn the_end_of_the_certificate_and_a_renewal_that_failed_are_measured_and_told_by
     // One that cannot be used.
     let before = fs::read(files.path("server.pem")).unwrap();
     fs::write(files.path("server.pem"), "no certificate").unwrap();
-    hang_up(&server);
-    eventually("the fault is measured", || {
+    // SIGHUP would refuse the whole configuration; it is found when the files are looked at.
+    let limit = Duration::from_secs(30);
+    eventually_within(limit, "the fault is measured", || {
         (figure("waypost_http_certificate_reload_failed") == 1).then_some(())
     });
     let (code, told) = cli(&server, &ca, &[], &["doctor"]);
