@@ -217,6 +217,78 @@ fn a_restored_registry_answers_the_same_in_every_protocol_and_to_the_same_tokens
         .expect(204);
 }
 
+/// The snapshot knows nothing of what came after it; the journal of the old server does.
+#[test]
+fn a_token_that_was_revoked_after_the_snapshot_is_back_until_the_old_journal_is_asked_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let mut server = Server::start();
+    let admin = issued(&server, "", &["admin"]);
+    let lost = issued(&server, &admin, &["lost", "--allow", "read"]);
+    let kept = issued(&server, &admin, &["kept", "--allow", "read"]);
+    let cli = |server: &Server, arguments: &[&str]| {
+        let mut command = waypost(arguments);
+        command.env("SERVICE_DISCOVERY_URL", server.url());
+        let output = command.env("WAYPOST_TOKEN", &admin).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let reads = |server: &Server, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", &*bearer)];
+        server
+            .request("GET", "/v1/namespaces", &headers, b"")
+            .status
+    };
+    let id_of = |name: &str| {
+        let tokens = get(&server, &admin, "/v1/tokens");
+        let mut tokens = tokens["tokens"].as_array().unwrap().iter();
+        let token = tokens.find(|token| token["name"] == name).unwrap();
+        token["id"].as_str().unwrap().to_owned()
+    };
+    // One that the snapshot does not hold any more is none of them.
+    issued(&server, &admin, &["earlier", "--allow", "read"]);
+    cli(&server, &["token", "revoke", &id_of("earlier")]);
+    assert_eq!(snapshot_of(&server, &admin, &["save", path(&file)]).0, 0);
+    let id = id_of("lost");
+    cli(&server, &["token", "revoke", &id]);
+    assert_eq!((reads(&server, &lost), reads(&server, &kept)), (401, 200));
+    let inspected = snapshot(&["inspect", path(&file), "-o", "json"]).1;
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    let audit = ["audit", "--kind", "changed", "--limit", "0", "-o", "jsonl"];
+    let lines = cli(&server, &audit);
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let later =
+        lines.filter(|line: &Value| line["revision"].as_u64() > inspected["revision"].as_u64());
+    let revoked: Vec<String> = later.flat_map(|line| revoked_in(&line)).collect();
+    assert_eq!(revoked, [id]);
+    assert!(server.terminate().success());
+
+    let key = server.data_dir().join("server.key");
+    let back = restored(&file, &folder.path().join("data"), &key);
+    assert_eq!((reads(&back, &lost), reads(&back, &kept)), (200, 200));
+    for id in &revoked {
+        cli(&back, &["token", "revoke", id]);
+    }
+    assert_eq!((reads(&back, &lost), reads(&back, &kept)), (401, 200));
+}
+
+/// The ids of the credentials that a line of the journal has last, as `docs/operations/backup.md` finds them.
+fn revoked_in(line: &Value) -> Vec<String> {
+    let objects = line["objects"].as_array().unwrap().iter();
+    objects
+        .filter(|object| object["document"] == "access/token" && object["after"].is_null())
+        .map(|object| {
+            object["before"]["content"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
 #[test]
 fn an_operation_of_cloud_map_is_met_by_its_repetition_after_a_restore() {
     let folder = tempfile::tempdir().unwrap();
