@@ -256,6 +256,8 @@ fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() 
     assert_eq!(shown(&server), before);
     fs::write(files.path("server.key"), key).unwrap();
     fs::write(files.path("server.pem"), old).unwrap();
+    let mut open = Secured::open(&server, &files, "server");
+    assert_eq!(open.status_of("/livez"), "200");
     files.issue("server", SanType::IpAddress([127, 0, 0, 1].into()));
     hang_up(&server);
     eventually("the new certificate is shown", || {
@@ -263,6 +265,7 @@ fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() 
     });
     let (status, _) = curl(&server, "/livez", &["--cacert", &files.text("ca.pem")]);
     assert_eq!(status, "200");
+    assert_eq!(open.status_of("/livez"), "200", "it goes on");
 }
 
 /// Its files are looked at every 10 s.
@@ -368,6 +371,67 @@ fn a_certificate_of_a_client_is_who_it_is_and_no_more() {
         .filter_map(|line| line["subject"].as_str())
         .collect();
     assert!(subjects.contains(&"spiffe://prod/deployer"), "{subjects:?}");
+}
+
+#[test]
+fn a_certificate_is_who_the_first_line_that_covers_it_says_and_a_token_beside_it_counts_instead() {
+    let files = Certificates::new();
+    files.issue("shop", uri("spiffe://prod/shop/1"));
+    files.issue("known", uri("spiffe://test/known"));
+    let printed = Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
+        .arg(files.path("known.pem"))
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let (_, digits) = printed.trim().split_once('=').unwrap();
+    let fingerprint = digits.replace(':', "").to_ascii_lowercase();
+    let line = |name: &str, services: &str| {
+        let grants = format!("[{{ verbs = [\"read\", \"register\"], services = \"{services}\" }}]");
+        format!("[[access.certificates]]\nname = \"{name}\"\ngrants = {grants}\n")
+    };
+    let access = [
+        line("spiffe://prod/shop/*", "shop*"),
+        line("spiffe://prod/*", "*"),
+        line(&format!("sha256:{fingerprint}"), "known"),
+        "[access]\nshared_secret = \"only-for-this-test\"\n".to_owned(),
+    ];
+    let server = Setup::new()
+        .file(files.with_clients(&access.concat()))
+        .start();
+    let register = |name: &str, token: &str, service: &str| {
+        let pair = [
+            files.text(&format!("{name}.pem")),
+            files.text(&format!("{name}.key")),
+        ];
+        let mut more = vec![
+            ("WAYPOST_CERTIFICATE", pair[0].as_str()),
+            ("WAYPOST_KEY_FILE", pair[1].as_str()),
+        ];
+        if !token.is_empty() {
+            more.push(("WAYPOST_TOKEN", token));
+        }
+        let arguments = [
+            "register",
+            service,
+            "a",
+            "--address",
+            "127.0.0.1",
+            "--port",
+            "9",
+        ];
+        cli(&server, &files.path("ca.pem"), &more, &arguments).0
+    };
+    assert_eq!(register("shop", "", "shop-api"), 0);
+    assert_eq!(
+        register("shop", "", "other"),
+        5,
+        "the second line covers it, too"
+    );
+    assert_eq!(register("known", "", "known"), 0, "by its fingerprint");
+    assert_eq!(register("known", "", "other"), 5);
+    assert_eq!(register("shop", "only-for-this-test", "other"), 0);
+    assert_eq!(register("shop", "wp_WRONG", "shop-api"), 5);
 }
 
 #[test]
