@@ -3,9 +3,11 @@
 //! `tests/access/routes.txt` says what each route asks for. A test beside the composition root compares it with the routes
 //! that there are: one that nobody decided on fails it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::server::{Server, Setup, eventually};
+use crate::server::{Server, Setup, eventually, eventually_within};
 
 mod audit;
 mod cloudmap;
@@ -520,7 +522,7 @@ fn the_stream_of_a_rotated_credential_ends_with_its_grace() {
         .unwrap();
     assert_eq!(stream.begin().unwrap(), 200);
     stream.chunks_until("synced").unwrap();
-    let grace = json!({ "grace_seconds": 2 });
+    let grace = json!({ "grace_seconds": 5 });
     let (status, text) = guarded.ask(
         &guarded.admin,
         "POST",
@@ -536,7 +538,7 @@ fn the_stream_of_a_rotated_credential_ends_with_its_grace() {
     change(0);
     stream.chunks_until("event: service").unwrap();
     let mut number = 0;
-    eventually("it has ended", || {
+    eventually_within(Duration::from_secs(30), "it has ended", || {
         number += 1;
         change(number);
         let held = guarded

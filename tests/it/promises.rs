@@ -158,7 +158,7 @@ fn every_metric_that_the_pages_for_operators_name_is_there() {
             name.strip_suffix(*part)
                 .is_some_and(|it| types.contains(&it))
         };
-        parts.iter().any(|part| family(part))
+        parts.iter().any(family)
     };
     let missing: Vec<&String> = named.iter().filter(|name| !is_there(name)).collect();
     assert!(missing.is_empty(), "{missing:?} are not in\n{shown}");
