@@ -3,9 +3,11 @@
 //! `tests/access/routes.txt` says what each route asks for. A test beside the composition root compares it with the routes
 //! that there are: one that nobody decided on fails it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::server::{Server, Setup, eventually};
+use crate::server::{Server, Setup, eventually, eventually_within};
 
 mod audit;
 mod cloudmap;
@@ -506,6 +508,68 @@ fn a_rotated_credential_is_the_same_with_another_secret_and_the_old_one_ends() {
         &Value::Null,
     );
     assert_eq!(status, 404, "{text}");
+}
+
+#[test]
+fn the_stream_of_a_rotated_credential_ends_with_its_grace() {
+    let guarded = Guarded::start();
+    let (id, old) =
+        guarded.issue(&json!({ "name": "app", "grants": [{ "verbs": ["read", "register"] }] }));
+    let mut stream = guarded.server.connect();
+    let bearer = format!("Bearer {old}");
+    stream
+        .send("GET", "/v1/watch", &[("Authorization", &bearer)], b"")
+        .unwrap();
+    assert_eq!(stream.begin().unwrap(), 200);
+    stream.chunks_until("synced").unwrap();
+    let grace = json!({ "grace_seconds": 5 });
+    let (status, text) = guarded.ask(
+        &guarded.admin,
+        "POST",
+        &format!("/v1/tokens/{id}/rotate"),
+        &grace,
+    );
+    assert_eq!(status, 201, "{text}");
+    // It goes on for the grace, and is found to have ended at its next event.
+    let change = |number: u32| {
+        let body = json!({ "address": "127.0.0.1", "port": 9, "tags": [number.to_string()] });
+        assert_eq!(guarded.ask(&guarded.admin, "PUT", PLACE, &body).0, 200);
+    };
+    change(0);
+    stream.chunks_until("event: service").unwrap();
+    let mut number = 0;
+    eventually_within(Duration::from_secs(30), "it has ended", || {
+        number += 1;
+        change(number);
+        let held = guarded
+            .ask(&guarded.admin, "GET", "/metrics", &Value::Null)
+            .1;
+        held.contains("waypost_watchers{kind=\"Stream\"} 0")
+            .then_some(())
+    });
+    stream.chunks_to_the_end().unwrap();
+    assert_eq!(
+        guarded.ask(&old, "GET", "/v1/namespaces", &Value::Null).0,
+        401
+    );
+}
+
+#[test]
+fn who_lost_the_last_token_gets_in_with_a_shared_secret_and_issues_the_next() {
+    let mut guarded = Guarded::start();
+    assert!(guarded.server.terminate().success());
+    let secret = "only-for-this-test";
+    let found = Setup::new()
+        .data_dir(guarded.server.data_dir())
+        .env("SERVICE_DISCOVERY_SECRET", secret)
+        .start();
+    let guarded = Guarded {
+        server: found,
+        admin: secret.to_owned(),
+    };
+    guarded.server.get("/v1/namespaces").expect(401);
+    let (_, next) = guarded.issue(&json!({ "name": "next" }));
+    assert_eq!(guarded.ask(&next, "GET", "/v1/tokens", &Value::Null).0, 200);
 }
 
 #[test]

@@ -458,6 +458,38 @@ fn what_is_not_there_is_named() {
     );
 }
 
+#[test]
+fn it_changes_nothing_and_looks_at_no_more_than_its_bounds_which_it_says() {
+    let server = Server::start();
+    let item = |number: u32| {
+        let registration = json!({ "address": "127.0.0.1", "port": 1_000 + number });
+        json!({ "service": format!("s{number:03}"), "id": "a", "registration": registration })
+    };
+    let items: Vec<Value> = (0..201).map(item).collect();
+    let made = server.post("/v1/batch/register", &json!({ "items": items }));
+    assert!(made.is_success(), "{}", made.text());
+    let changes = || {
+        let page = server.get("/v1/audit?kind=changed&limit=1").expect(200);
+        page.json()["lines"][0]["sequence"].clone()
+    };
+    let before = changes();
+    let told = examine(&server, "", &[]);
+    let text = told.report.to_string();
+    assert!(text.contains("only the first 200 services"), "{text}");
+    let one = examine(&server, "", &["--service", "s200"]);
+    one.found(("services", "listed"), "ok", "1 service", "");
+    assert_eq!(changes(), before);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_wrong_option() {
+    let server = Server::start();
+    let output = server.cli(&["doctor", "--token-file", "/nowhere/token"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("/nowhere/token"), "{said}");
+}
+
 /// An address of this machine that is not of loopback.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;

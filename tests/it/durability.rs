@@ -45,9 +45,12 @@ impl Controlled {
 
     /// Starts the binary over it. A shim that is not loaded would prove nothing, so that fails the test.
     fn start(&self, synchronous: &str) -> Server {
-        let server = Setup::new()
+        self.start_with(Setup::new().env("WAYPOST__STORE_SQLITE__SYNCHRONOUS", synchronous))
+    }
+
+    fn start_with(&self, setup: Setup) -> Server {
+        let server = setup
             .envs(self.control.environment())
-            .env("WAYPOST__STORE_SQLITE__SYNCHRONOUS", synchronous)
             .data_dir(&self.data)
             .start();
         let recorded = self.control.record_bytes().unwrap_or(0);

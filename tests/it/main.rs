@@ -52,6 +52,7 @@ mod live;
 mod operations;
 mod operators;
 mod peers;
+mod promises;
 mod readme;
 mod references;
 mod run;

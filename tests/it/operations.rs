@@ -110,6 +110,18 @@ fn readiness_ends_before_the_server_does() {
 }
 
 #[test]
+fn both_signals_that_end_it_end_it_in_order() {
+    let mut server = Server::start();
+    for signal in ["-TERM", "-INT"] {
+        server.signal(signal);
+        let status = server.wait_for_end();
+        assert!(status.success(), "{signal}: {status}");
+        assert!(server.log().contains("stopped"), "{}", server.log());
+        server.restart();
+    }
+}
+
+#[test]
 fn every_metric_has_prefix_unit_and_help_and_the_promised_ones_are_there() {
     let server = Server::start();
     let _target = busy(&server);

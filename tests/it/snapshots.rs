@@ -1,7 +1,7 @@
 //! Everything to a file and back: from a server under load, from a stopped one, and by processes that die meanwhile.
 
 mod files;
-mod kills;
+pub(crate) mod kills;
 mod places;
 mod scheduled;
 
@@ -217,6 +217,87 @@ fn a_restored_registry_answers_the_same_in_every_protocol_and_to_the_same_tokens
         .expect(204);
 }
 
+/// The snapshot knows nothing of what came after it; the journal of the old server does.
+#[test]
+fn a_token_that_was_revoked_after_the_snapshot_is_back_until_the_old_journal_is_asked_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let mut server = Server::start();
+    let admin = issued(&server, "", &["admin"]);
+    let lost = issued(&server, &admin, &["lost", "--allow", "read"]);
+    let kept = issued(&server, &admin, &["kept", "--allow", "read"]);
+    issued(&server, &admin, &["pair", "--aws", "--allow", "read"]);
+    let cli = |server: &Server, arguments: &[&str]| {
+        let mut command = waypost(arguments);
+        command.env("SERVICE_DISCOVERY_URL", server.url());
+        let output = command.env("WAYPOST_TOKEN", &admin).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let reads = |server: &Server, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", &*bearer)];
+        server
+            .request("GET", "/v1/namespaces", &headers, b"")
+            .status
+    };
+    let id_of = |name: &str| {
+        let tokens = get(&server, &admin, "/v1/tokens");
+        let mut tokens = tokens["tokens"].as_array().unwrap().iter();
+        let token = tokens.find(|token| token["name"] == name).unwrap();
+        token["id"].as_str().unwrap().to_owned()
+    };
+    // One that the snapshot does not hold any more is none of them.
+    issued(&server, &admin, &["earlier", "--allow", "read"]);
+    cli(&server, &["token", "revoke", &id_of("earlier")]);
+    assert_eq!(snapshot_of(&server, &admin, &["save", path(&file)]).0, 0);
+    let lost_ones = [id_of("lost"), id_of("pair")];
+    for id in &lost_ones {
+        cli(&server, &["token", "revoke", id]);
+    }
+    assert_eq!((reads(&server, &lost), reads(&server, &kept)), (401, 200));
+    let inspected = snapshot(&["inspect", path(&file), "-o", "json"]).1;
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    let audit = ["audit", "--kind", "changed", "--limit", "0", "-o", "jsonl"];
+    let lines = cli(&server, &audit);
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let later =
+        lines.filter(|line: &Value| line["revision"].as_u64() > inspected["revision"].as_u64());
+    let revoked: Vec<String> = later.flat_map(|line| revoked_in(&line)).collect();
+    // Newest first.
+    assert!(revoked.iter().rev().eq(&lost_ones), "{revoked:?}");
+    assert!(server.terminate().success());
+
+    let key = server.data_dir().join("server.key");
+    let back = restored(&file, &folder.path().join("data"), &key);
+    assert_eq!((reads(&back, &lost), reads(&back, &kept)), (200, 200));
+    for id in &revoked {
+        // One that is not there would be an error.
+        cli(&back, &["token", "revoke", id]);
+    }
+    assert_eq!((reads(&back, &lost), reads(&back, &kept)), (401, 200));
+}
+
+/// The ids of the credentials that a line of the journal has last, as `docs/operations/backup.md` finds them.
+fn revoked_in(line: &Value) -> Vec<String> {
+    let objects = line["objects"].as_array().unwrap().iter();
+    objects
+        .filter(|object| {
+            let kind = object["document"].as_str().unwrap_or_default();
+            let is_credential = kind == "access/token" || kind.starts_with("access/key/");
+            is_credential && object["after"].is_null()
+        })
+        .map(|object| {
+            object["before"]["content"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
 #[test]
 fn an_operation_of_cloud_map_is_met_by_its_repetition_after_a_restore() {
     let folder = tempfile::tempdir().unwrap();
@@ -271,6 +352,24 @@ fn epoch_of(server: &Server, token: &str) -> (String, u64) {
 /// The code and the number of answers.
 fn dns(server: &Server) -> (u8, u16) {
     Asker::new(server.dns()).ask("web.svc.internal")
+}
+
+#[test]
+fn a_registry_in_memory_is_saved_and_restored_to_a_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snapshot");
+    let setup = Setup::new().env("WAYPOST__CORE__STORE", "memory");
+    let server = setup.start();
+    let body = json!({"address": "10.0.0.1", "port": 80, "tags": ["t"]});
+    server.put(&format!("{INSTANCES}/a"), &body).expect(201);
+    let before = lists(&server, "");
+    assert_eq!(snapshot_of(&server, "", &["save", path(&file)]).0, 0);
+    drop(server);
+    let data = folder.path().join("data");
+    let (code, said) = snapshot(&["restore", path(&file), "--data-dir", path(&data)]);
+    assert_eq!(code, 0, "{said}");
+    let back = Setup::new().data_dir(&data).start();
+    assert_eq!(lists(&back, ""), before);
 }
 
 #[test]

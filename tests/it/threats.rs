@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::promises::{known_tests, root};
 
 /// Marks of the faults of others that the page must have.
 const CLASSES: [&str; 24] = [
@@ -32,34 +33,10 @@ const CLASSES: [&str; 24] = [
     "guessed",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The names of all functions under a folder.
-fn functions(folder: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("target") {
-            functions(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            let names = text
-                .split("fn ")
-                .skip(1)
-                .filter_map(|rest| rest.split('(').next());
-            found.extend(names.map(str::to_owned));
-        }
-    }
-}
-
 #[test]
 fn every_test_that_the_page_about_attacks_names_exists() {
     let page = fs::read_to_string(root().join("docs/operations/threats.md")).unwrap();
-    let mut known = BTreeSet::new();
-    for folder in ["crates", "tests"] {
-        functions(&root().join(folder), &mut known);
-    }
+    let known = known_tests();
     let quoted = page.split('`').skip(1).step_by(2);
     let is_name = |word: &&str| {
         word.len() > 20

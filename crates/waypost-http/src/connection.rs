@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, Ordering::Acquire, Ordering::Release};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http::{Method, Version};
 use hyper::body::{Body as _, Incoming};
@@ -29,7 +30,7 @@ use crate::service::Service;
 use crate::settings::ListenerConfig;
 use crate::socket::Socket;
 use crate::tls::ListenerTls;
-use crate::watch::{UNUSED, Watch};
+use crate::watch::{FRESH_MILLIS, UNUSED, Watch};
 
 /// Tells connections to finish (`drain`), and later to stop at once (`abort`).
 ///
@@ -50,6 +51,18 @@ impl Shutdown {
 
     pub(crate) fn is_aborted(&self, order: Ordering) -> bool {
         self.aborted.load(order)
+    }
+
+    /// Completes once a flag of it is up.
+    async fn comes_to(&self, flag: &AtomicBool) {
+        loop {
+            // Before the look at the flag: a ring in between counts.
+            let bell = self.bell();
+            if flag.load(Acquire) {
+                return;
+            }
+            bell.await;
+        }
     }
 
     pub(crate) fn drain(&self) {
@@ -92,6 +105,19 @@ impl Watched {
             self.progress.write_advanced()
         }
     }
+
+    /// Notes how what was written before is handed on: it may still wait in the socket, and a client that takes nothing
+    /// shows only there.
+    fn note_handing_on(&self, is_pending: bool) {
+        if !self.stream.holds_bytes() {
+            return;
+        }
+        if is_pending {
+            self.progress.write_blocked();
+        } else {
+            self.progress.write_advanced();
+        }
+    }
 }
 
 impl AsyncWrite for Watched {
@@ -124,14 +150,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
-        // What was written may still wait in it, and a client that takes nothing shows only here.
-        if self.stream.holds_bytes() {
-            if polled.is_pending() {
-                self.progress.write_blocked();
-            } else {
-                self.progress.write_advanced();
-            }
-        }
+        self.note_handing_on(polled.is_pending());
         polled
     }
 
@@ -139,7 +158,9 @@ impl AsyncWrite for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let polled = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.note_handing_on(polled.is_pending());
+        polled
     }
 }
 
@@ -226,7 +247,7 @@ pub(crate) async fn serve_connection(
     tls: Option<Arc<ListenerTls>>,
     shutdown: Arc<Shutdown>,
 ) {
-    let Some((stream, peer)) = secured(stream, address, &service, tls).await else {
+    let Some((stream, peer)) = secured(stream, address, &service, tls, &shutdown).await else {
         return;
     };
     let progress = Arc::new(Progress::new(clock::now_millis()));
@@ -284,6 +305,7 @@ async fn secured(
     address: SocketAddr,
     service: &Service,
     tls: Option<Arc<ListenerTls>>,
+    shutdown: &Shutdown,
 ) -> Option<(Socket, Peer)> {
     let Some(tls) = tls else {
         let peer = Peer {
@@ -294,9 +316,10 @@ async fn secured(
         return Some((Socket::Plain(stream), peer));
     };
     let inner = service.inner();
-    let limit = std::time::Duration::from_secs(inner.limits.header_timeout_seconds);
+    let limit = Duration::from_secs(inner.limits.header_timeout_seconds);
+    let too_late = handshake_ends(limit, shutdown);
     // In a box of its own: a connection without TLS does not carry the room for a handshake.
-    match Box::pin(tls.accept(stream, address, limit)).await {
+    match Box::pin(tls.accept(stream, address, too_late)).await {
         Ok((stream, certificate)) => {
             let peer = Peer {
                 address,
@@ -311,6 +334,19 @@ async fn secured(
             }
             None
         }
+    }
+}
+
+/// Completes when a handshake may not go on, with the reason for the metric; none where it only was not needed any more.
+async fn handshake_ends(limit: Duration, shutdown: &Shutdown) -> Option<&'static str> {
+    let unused = async {
+        shutdown.comes_to(&shutdown.draining).await;
+        tokio::time::sleep(Duration::from_millis(FRESH_MILLIS)).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep(limit) => Some("tls_timeout"),
+        () = unused => None,
+        () = shutdown.comes_to(&shutdown.aborted) => Some("drain"),
     }
 }
 

@@ -242,6 +242,7 @@ impl Serving {
             let left = self.connections.len();
             tracing::warn!(left, "connections were cut at the end of the drain");
             self.shutdown.abort();
+            // All but a farewell, which has its own bound, end at this ring.
             self.connections.wait().await;
         }
     }

@@ -22,7 +22,8 @@ pub struct ListenerConfig {
     pub header_bytes_max: usize,
     /// Header lines in a request; more are answered 431.
     pub headers_max: usize,
-    /// Seconds from the first byte of a request to the end of its headers; then the connection is cut.
+    /// Seconds from the first byte of a request to the end of its headers; then the connection is cut. A handshake of TLS
+    /// has as many.
     pub header_timeout_seconds: u64,
     /// Bytes in a request body; more are answered 413.
     pub body_bytes_max: usize,

@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -186,33 +187,39 @@ impl ListenerTls {
         }
     }
 
-    /// Makes the handshake; the error is the reason for the metric, `None` when the client only left.
+    /// Makes the handshake, unless it is too late before; the error is the reason for the metric, `None` when the client
+    /// only left.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        limit: Duration,
+        too_late: impl Future<Output = Option<&'static str>>,
     ) -> Result<(TlsStream<TcpStream>, ClientCertificate), Option<&'static str>> {
+        let mut too_late = pin!(too_late);
         let mut first = [0];
-        let peeked = tokio::time::timeout(limit, stream.peek(&mut first)).await;
+        let peeked = tokio::select! {
+            reason = &mut too_late => return Err(reason),
+            peeked = stream.peek(&mut first) => peeked,
+        };
         match (peeked, first) {
-            (Err(_), _) => return Err(Some("tls_timeout")),
-            (Ok(Err(_) | Ok(0)), _) => return Err(None),
-            (Ok(Ok(_)), [HANDSHAKE]) => {}
-            (Ok(Ok(_)), _) => {
+            (Err(_) | Ok(0), _) => return Err(None),
+            (Ok(_), [HANDSHAKE]) => {}
+            (Ok(_), _) => {
                 linger(stream, PLAIN).await;
                 return Err(Some("tls_expected"));
             }
         }
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        let handshake = TlsAcceptor::from(config).accept(stream);
-        match tokio::time::timeout(limit, handshake).await {
-            Err(_) => Err(Some("tls_timeout")),
-            Ok(Err(error)) => {
+        let made = tokio::select! {
+            reason = &mut too_late => return Err(reason),
+            made = TlsAcceptor::from(config).accept(stream) => made,
+        };
+        match made {
+            Err(error) => {
                 tracing::debug!(%peer, %error, "a TLS handshake failed");
                 Err(Some("tls_handshake"))
             }
-            Ok(Ok(stream)) => {
+            Ok(stream) => {
                 let shown = stream.get_ref().1.peer_certificates();
                 let shown = shown.and_then(<[_]>::first);
                 let certificate = shown.map(ClientCertificate::read).unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::settings::ListenerConfig;
 pub(crate) const UNUSED: &str = "unused";
 /// How long after it was opened a connection may still bring its first request while the server drains: who had just
 /// connected is about to ask.
-const FRESH_MILLIS: u64 = 1_000;
+pub(crate) const FRESH_MILLIS: u64 = 1_000;
 
 /// The time-outs of one connection, on one timer that is moved only when it must ring earlier.
 pub(crate) struct Watch<'a> {

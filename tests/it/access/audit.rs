@@ -307,3 +307,33 @@ fn the_journal_is_the_administrators() {
     let (_, app) = guarded.issue(&json!({ "name": "app", "grants": verbs }));
     assert_eq!(guarded.ask(&app, "GET", "/v1/audit", &Value::Null).0, 403);
 }
+
+#[test]
+fn a_large_object_is_in_the_journal_as_its_size_and_a_large_batch_as_its_first_64_objects() {
+    let guarded = Guarded::start();
+    let tags: Vec<String> = (0..64).map(|number| format!("{number:0250}")).collect();
+    let attributes = json!({ "a": "x".repeat(1_000), "b": "y".repeat(1_000) });
+    let large =
+        json!({ "address": "127.0.0.1", "port": 9, "tags": tags, "attributes": attributes });
+    let (status, text) = guarded.ask(&guarded.admin, "PUT", PLACE, &large);
+    assert_eq!(status, 200, "{text}");
+    let lines = guarded.lines("cause=register&service=hidden&limit=1");
+    let mut objects = lines[0]["objects"].as_array().unwrap().iter();
+    let object = objects.find(|it| it["kind"] == "instance").unwrap();
+    let omitted = object["after"]["omitted_bytes"].as_u64();
+    assert!(omitted > Some(16 * 1_024), "{object}");
+    // The one before was small.
+    assert_eq!(object["before"]["spec"]["tags"], json!(["secret-place"]));
+    // Where the checks go what they found goes, too: two objects for an instance.
+    let check = json!([{ "id": "said", "kind": "reported" }]);
+    for (checks, objects) in [(check, 41), (json!([]), 64)] {
+        let registration = json!({ "address": "127.0.0.1", "port": 9, "checks": checks });
+        let item = |number: u32| json!({ "service": "many", "id": number.to_string(), "registration": registration });
+        let items: Vec<Value> = (0..40).map(item).collect();
+        let batch = json!({ "items": items, "atomic": true });
+        let (status, text) = guarded.ask(&guarded.admin, "POST", "/v1/batch/register", &batch);
+        assert_eq!(status, 200, "{text}");
+        let lines = guarded.lines("cause=batch&limit=1");
+        assert_eq!(lines[0]["objects"].as_array().unwrap().len(), objects);
+    }
+}

@@ -1,9 +1,14 @@
 //! What bounds how often somebody may ask.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use waypost_core::{Document, DocumentKey, Object};
 
 use super::Guarded;
-use crate::server::{Server, Setup};
+use crate::server::{Server, Setup, waypost};
+use crate::snapshots::kills::written;
 
 fn limited(rate: &str) -> Setup {
     Setup::new().file(format!("[access.rates]\nrequests_per_loopback = {rate}\n"))
@@ -81,6 +86,67 @@ fn a_refusal_by_rate_is_counted_and_in_the_journal() {
     );
     let lines = patient("/v1/audit?cause=throttled").json();
     assert_eq!(lines["lines"][0]["address"], "127.0.0.1", "{lines}");
+}
+
+#[test]
+fn ten_thousand_credentials_are_all_there_can_be() {
+    const MOST: usize = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("a.snapshot"), folder.path().join("data"));
+    let credential = |number: usize| {
+        let content = json!({
+            "id": format!("tok-{number}"), "name": "many", "is_aws": false, "account": "000000000000", "grants": [], "created": 0,
+        });
+        let key = DocumentKey::new("access/token", &format!("{number:064x}")).unwrap();
+        Object::Document(Arc::new(Document {
+            key,
+            bytes: content.to_string().into_bytes().into(),
+            expiry: None,
+        }))
+    };
+    written(&file, (1..MOST).map(credential));
+    let restore = waypost(["snapshot", "restore"])
+        .args([&file, Path::new("--data-dir"), &data])
+        .output()
+        .unwrap();
+    assert!(restore.status.success(), "{restore:?}");
+    let secret = "only-for-this-test";
+    let server = Setup::new()
+        .data_dir(&data)
+        .env("SERVICE_DISCOVERY_SECRET", secret)
+        .start();
+    let guarded = Guarded {
+        server,
+        admin: secret.to_owned(),
+    };
+    guarded.issue(&json!({ "name": "last" }));
+    let one_more = json!({ "name": "one-more" });
+    let (status, text) = guarded.ask(secret, "POST", "/v1/tokens", &one_more);
+    assert_eq!(status, 413, "{text}");
+    assert!(text.contains("at most 10000 credentials"), "{text}");
+}
+
+#[test]
+fn instances_of_a_service_have_a_bound_and_the_refusal_names_it() {
+    let server = Setup::new()
+        .env("WAYPOST__CORE__INSTANCES_PER_SERVICE_MAX", "2")
+        .start();
+    let body = json!({ "address": "127.0.0.1", "port": 9 });
+    let path = |service: &str, id: u32| {
+        format!("/v1/namespaces/svc.internal/services/{service}/instances/{id}")
+    };
+    for id in [0, 1] {
+        server.put(&path("web", id), &body).expect(201);
+    }
+    let refused = server.put(&path("web", 2), &body).expect(413).text();
+    assert!(
+        refused.contains("core.instances_per_service_max"),
+        "{refused}"
+    );
+    server.put(&path("web", 1), &body).expect(200);
+    server.put(&path("api", 0), &body).expect(201);
+    server.delete(&path("web", 0)).expect(204);
+    server.put(&path("web", 2), &body).expect(201);
 }
 
 #[test]

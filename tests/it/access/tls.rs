@@ -13,7 +13,9 @@ use rcgen::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::server::{Server, Setup, eventually, waypost};
+use crate::server::{Server, Setup, eventually, eventually_within, waypost};
+
+mod stalled;
 
 /// An authority with the certificates that it issued, as files.
 struct Certificates {
@@ -124,6 +126,15 @@ fn curl(server: &Server, path: &str, arguments: &[&str]) -> (String, String) {
     (status.to_owned(), body.to_owned())
 }
 
+/// Gives the value of a metric whose line begins so; 0 where there is none.
+fn figure(server: &Server, files: &Certificates, name: &str) -> u64 {
+    let (status, metrics) = curl(server, "/metrics", &["--cacert", &files.text("ca.pem")]);
+    assert_eq!(status, "200", "{metrics}");
+    let line = metrics.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.rsplit(' ').next());
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
 #[test]
 fn the_listener_speaks_tls_to_curl_and_to_our_own_command_line_and_tells_who_does_not() {
     let files = Certificates::new();
@@ -206,23 +217,25 @@ fn old_versions_of_tls_and_names_of_others_are_refused() {
     assert_ne!(status, "200", "{told}");
 }
 
+/// Gives the certificate that the server shows.
+fn shown(server: &Server) -> String {
+    let shown = Command::new("openssl")
+        .args(["s_client", "-connect", &server.address().to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let (_, rest) = text
+        .split_once("-----BEGIN CERTIFICATE-----")
+        .unwrap_or_else(|| panic!("{text}"));
+    rest.split("-----END").next().unwrap().to_owned()
+}
+
 #[test]
 fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() {
     let files = Certificates::new();
     let server = Setup::new().file(files.section()).start();
-    let serial = |server: &Server| {
-        let shown = Command::new("openssl")
-            .args(["s_client", "-connect", &server.address().to_string()])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
-        let (_, rest) = text
-            .split_once("-----BEGIN CERTIFICATE-----")
-            .unwrap_or_else(|| panic!("{text}"));
-        rest.split("-----END").next().unwrap().to_owned()
-    };
-    let before = serial(&server);
+    let before = shown(&server);
     // A pair that does not belong together changes nothing.
     let (old, key) = (
         fs::read(files.path("server.pem")).unwrap(),
@@ -240,16 +253,38 @@ fn a_certificate_that_is_renewed_is_seen_by_new_connections_without_a_restart() 
             .contains("must be the key of the certificate")
             .then_some(())
     });
-    assert_eq!(serial(&server), before);
+    assert_eq!(shown(&server), before);
     fs::write(files.path("server.key"), key).unwrap();
     fs::write(files.path("server.pem"), old).unwrap();
+    let mut open = Secured::open(&server, &files, "server");
+    assert_eq!(open.status_of("/livez"), "200");
     files.issue("server", SanType::IpAddress([127, 0, 0, 1].into()));
     hang_up(&server);
     eventually("the new certificate is shown", || {
-        (serial(&server) != before).then_some(())
+        (shown(&server) != before).then_some(())
     });
     let (status, _) = curl(&server, "/livez", &["--cacert", &files.text("ca.pem")]);
     assert_eq!(status, "200");
+    assert_eq!(open.status_of("/livez"), "200", "it goes on");
+}
+
+/// Its files are looked at every 10 s.
+#[test]
+fn a_certificate_that_is_renewed_is_seen_although_nobody_says_so() {
+    let files = Certificates::new();
+    let server = Setup::new().file(files.section()).start();
+    let before = shown(&server);
+    files.issue("server", SanType::IpAddress([127, 0, 0, 1].into()));
+    let limit = Duration::from_secs(30);
+    eventually_within(limit, "the new certificate is shown", || {
+        (shown(&server) != before).then_some(())
+    });
+    eventually("it is told", || {
+        server
+            .log()
+            .contains("the certificate was read again")
+            .then_some(())
+    });
 }
 
 /// Sends SIGHUP.
@@ -336,6 +371,67 @@ fn a_certificate_of_a_client_is_who_it_is_and_no_more() {
         .filter_map(|line| line["subject"].as_str())
         .collect();
     assert!(subjects.contains(&"spiffe://prod/deployer"), "{subjects:?}");
+}
+
+#[test]
+fn a_certificate_is_who_the_first_line_that_covers_it_says_and_a_token_beside_it_counts_instead() {
+    let files = Certificates::new();
+    files.issue("shop", uri("spiffe://prod/shop/1"));
+    files.issue("known", uri("spiffe://test/known"));
+    let printed = Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
+        .arg(files.path("known.pem"))
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let (_, digits) = printed.trim().split_once('=').unwrap();
+    let fingerprint = digits.replace(':', "").to_ascii_lowercase();
+    let line = |name: &str, services: &str| {
+        let grants = format!("[{{ verbs = [\"read\", \"register\"], services = \"{services}\" }}]");
+        format!("[[access.certificates]]\nname = \"{name}\"\ngrants = {grants}\n")
+    };
+    let access = [
+        line("spiffe://prod/shop/*", "shop*"),
+        line("spiffe://prod/*", "*"),
+        line(&format!("sha256:{fingerprint}"), "known"),
+        "[access]\nshared_secret = \"only-for-this-test\"\n".to_owned(),
+    ];
+    let server = Setup::new()
+        .file(files.with_clients(&access.concat()))
+        .start();
+    let register = |name: &str, token: &str, service: &str| {
+        let pair = [
+            files.text(&format!("{name}.pem")),
+            files.text(&format!("{name}.key")),
+        ];
+        let mut more = vec![
+            ("WAYPOST_CERTIFICATE", pair[0].as_str()),
+            ("WAYPOST_KEY_FILE", pair[1].as_str()),
+        ];
+        if !token.is_empty() {
+            more.push(("WAYPOST_TOKEN", token));
+        }
+        let arguments = [
+            "register",
+            service,
+            "a",
+            "--address",
+            "127.0.0.1",
+            "--port",
+            "9",
+        ];
+        cli(&server, &files.path("ca.pem"), &more, &arguments).0
+    };
+    assert_eq!(register("shop", "", "shop-api"), 0);
+    assert_eq!(
+        register("shop", "", "other"),
+        5,
+        "the second line covers it, too"
+    );
+    assert_eq!(register("known", "", "known"), 0, "by its fingerprint");
+    assert_eq!(register("known", "", "other"), 5);
+    assert_eq!(register("shop", "only-for-this-test", "other"), 0);
+    assert_eq!(register("shop", "wp_WRONG", "shop-api"), 5);
 }
 
 #[test]
@@ -479,15 +575,7 @@ fn the_end_of_the_certificate_and_a_renewal_that_failed_are_measured_and_told_by
     );
     let server = Setup::new().file(files.section()).start();
     let ca = files.path("ca.pem");
-    let figure = |name: &str| {
-        let (_, metrics) = curl(&server, "/metrics", &["--cacert", ca.to_str().unwrap()]);
-        let line = metrics.lines().find(|line| line.starts_with(name));
-        let value = line.and_then(|line| line.rsplit(' ').next());
-        value
-            .unwrap_or_else(|| panic!("{metrics}"))
-            .parse::<u64>()
-            .unwrap()
-    };
+    let figure = |name: &str| figure(&server, &files, name);
     let ends = figure("waypost_http_certificate_not_after_timestamp_seconds");
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -507,8 +595,9 @@ fn the_end_of_the_certificate_and_a_renewal_that_failed_are_measured_and_told_by
     // One that cannot be used.
     let before = fs::read(files.path("server.pem")).unwrap();
     fs::write(files.path("server.pem"), "no certificate").unwrap();
-    hang_up(&server);
-    eventually("the fault is measured", || {
+    // SIGHUP would refuse the whole configuration; it is found when the files are looked at.
+    let limit = Duration::from_secs(30);
+    eventually_within(limit, "the fault is measured", || {
         (figure("waypost_http_certificate_reload_failed") == 1).then_some(())
     });
     let (code, told) = cli(&server, &ca, &[], &["doctor"]);

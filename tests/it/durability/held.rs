@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Controlled, instance, registration};
 use crate::connection::Connection;
-use crate::server::{PATIENCE, Server, eventually};
+use crate::server::{PATIENCE, Server, Setup, eventually};
 use crate::target::Target;
 
 const TEST: &str = "nothing_is_acknowledged_shown_or_told_before_it_is_durable";
@@ -55,6 +55,51 @@ fn without_syncs_the_same_test_notices() {
     };
     let noticed = changes_wait_for_the_disk(&controlled, "off").unwrap_err();
     assert_eq!(noticed, "a registration was answered before it was durable");
+}
+
+#[test]
+fn a_change_that_finds_no_place_in_the_queue_is_refused_in_time_and_counted() {
+    const TEST: &str = "a_change_that_finds_no_place_in_the_queue_is_refused_in_time_and_counted";
+    let Some(controlled) = Controlled::new(TEST) else {
+        return;
+    };
+    let setup = Setup::new().env("WAYPOST__CORE__QUEUED_CHANGES_MAX", "1");
+    let server = controlled.start_with(setup);
+    server.put(&instance("old"), &registration("1")).expect(201);
+    let metric = |name: &str| {
+        let metrics = server.get("/metrics").expect(200).text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{metrics}"))
+            .trim()
+            .to_owned()
+    };
+    let [step, _, _] = steps();
+    let mut written = hold(&controlled, &server, &step).unwrap();
+    let mut queued = server.connect();
+    let body = registration("1").to_string();
+    let json = [("Content-Type", "application/json")];
+    queued
+        .send("PUT", &instance("queued"), &json, body.as_bytes())
+        .unwrap();
+    eventually("the queue is full", || {
+        (metric("waypost_registry_callers_queued ") == "1").then_some(())
+    });
+    let refused = server
+        .put(&instance("refused"), &registration("1"))
+        .expect(429);
+    assert!(refused.header("retry-after").is_some());
+    assert!(
+        refused.text().contains("core.queued_changes_max"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(metric("waypost_registry_throttled_total "), "1");
+    controlled.control.open_gate().unwrap();
+    for waiting in [&mut written, &mut queued] {
+        let answer = waiting.answer("PUT").unwrap();
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    server.get(&instance("refused")).expect(404);
 }
 
 fn changes_wait_for_the_disk(controlled: &Controlled, synchronous: &str) -> Result<(), String> {

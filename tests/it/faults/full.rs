@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{beat, instance, register, rotation};
+use super::{beat, instance, metric, register, rotation};
 use crate::server::{Server, Setup, eventually};
 use crate::skips::skipped;
 use crate::target::{Reply, Target};
@@ -133,6 +133,9 @@ fn on_a_full_disk_nothing_is_lost_health_moves_and_the_dead_leave() {
     });
     assert!(is_served(&server, "beating"));
     everything_is_there(&server, &acknowledged);
+    eventually("lines of the journal that find no room are counted", || {
+        (metric(&server, "waypost_journal_dropped_lines") > 0).then_some(())
+    });
 
     // A start on the full disk serves what there is, or says why it does not.
     server.kill9();

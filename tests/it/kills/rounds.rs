@@ -1,7 +1,9 @@
 //! `kill -9` under load, over and over on one data directory: what was acknowledged is there, what was removed is not.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +18,8 @@ use crate::skips::long_forms;
 
 const WRITERS: usize = 6;
 const KEYS_OF_A_WRITER: usize = 5;
+/// Kills of a process that opens the store come so long after it has begun, at most: about as long as that takes.
+const OPENING_MICROS: u64 = 6_000;
 const INSTANCES: &str = "/v1/namespaces/svc.internal/services/web/instances";
 
 /// The version of an instance, or none when it is not there.
@@ -36,12 +40,12 @@ fn nothing_acknowledged_is_lost_by_kills_under_load() {
     let rounds = if long_forms() { 10_000 } else { 50 };
     let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
     let mut server = Server::start();
-    let mut acknowledged = 0;
+    let (mut acknowledged, mut cut_opens) = (0, 0);
     let began = Instant::now();
     for round in 0..rounds {
         acknowledged += load_until_kill(&mut server, &mut writers, kill_after(round));
-        if round % 5 == 4 {
-            kill_while_it_opens(server.data_dir(), round);
+        if round % 5 == 4 && kill_while_it_opens(server.data_dir(), round) {
+            cut_opens += 1;
         }
         if let Err(why) = server.try_restart() {
             panic!("round {round}: the open failed: {why}");
@@ -52,10 +56,11 @@ fn nothing_acknowledged_is_lost_by_kills_under_load() {
         if round % 1_000 == 999 || round + 1 == rounds {
             let (rounds, seconds) = (round + 1, began.elapsed().as_secs());
             println!(
-                "{rounds} rounds, {acknowledged} acknowledged, 0 lost, 0 failed opens, {seconds} s"
+                "{rounds} rounds, {acknowledged} acknowledged, 0 lost, {cut_opens} killed while they opened, 0 failed opens, {seconds} s"
             );
         }
     }
+    assert!(cut_opens > 0, "no kill fell into an open");
 }
 
 /// A registry that keeps nothing is found out, so the comparison of the rounds can fail.
@@ -79,15 +84,40 @@ fn scattered(round: usize) -> usize {
     round.wrapping_mul(2_654_435_761) >> 4
 }
 
-/// The second crash falls into the recovery from the first.
-fn kill_while_it_opens(data_dir: &Path, round: usize) {
-    let mut command = waypost(["serve", "--http", "127.0.0.1:0", "--data-dir"]);
+/// The second crash falls into the recovery from the first; says whether it did: the store was being opened, and nobody
+/// was served yet.
+fn kill_while_it_opens(data_dir: &Path, round: usize) -> bool {
+    let any = "127.0.0.1:0";
+    let mut command = waypost(["serve", "--http", any, "--dns", any, "--data-dir"]);
     command.arg(data_dir);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    thread::sleep(Duration::from_micros((scattered(round) % 30_000) as u64));
+    let end = Instant::now() + PATIENCE;
+    while !has_begun_to_open(child.id()) {
+        let ended = child.try_wait().unwrap();
+        assert!(
+            ended.is_none() && Instant::now() < end,
+            "round {round}: the store is not opened: {:?}",
+            child.kill().and_then(|()| child.wait_with_output())
+        );
+        thread::sleep(Duration::from_micros(200));
+    }
+    thread::sleep(Duration::from_micros(
+        scattered(round) as u64 % OPENING_MICROS,
+    ));
     child.kill().unwrap();
-    child.wait().unwrap();
+    let killed = child.wait_with_output().unwrap();
+    assert_eq!(killed.status.signal(), Some(9), "round {round}: {killed:?}");
+    killed.stdout.is_empty()
+}
+
+/// Says whether the process holds the file of the registry open.
+fn has_begun_to_open(pid: u32) -> bool {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .any(|file| file.ends_with("registry.sqlite"))
 }
 
 /// Kills the server in the middle of it all and gives the number of acknowledged changes.

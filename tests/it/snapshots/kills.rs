@@ -21,6 +21,11 @@ pub(super) fn large(path: &Path, instances: u64, documents: u64) {
         (0..instances).map(|number| registration("web", &format!("i-{number}"), number));
     let documents = (0..documents).map(|number| document(&format!("{number}"), &[7; 60_000], None));
     let objects = parents.into_iter().chain(instances).chain(documents);
+    written(path, objects);
+}
+
+/// Writes a snapshot of these objects.
+pub(crate) fn written(path: &Path, objects: impl Iterator<Item = Object>) {
     let objects: Vec<(Object, Revision)> = objects.map(|object| (object, Revision(7))).collect();
     let loaded = Loaded {
         epoch: Epoch(1),

@@ -42,7 +42,9 @@ pub(super) fn register(
     if before.is_none() && instances >= most {
         return Err(RegistryError::TooLarge {
             field: "instances".into(),
-            rule: format!("service {service} has {instances} instances, at most {most}"),
+            rule: format!(
+                "service {service} has {instances} instances, at most {most} (core.instances_per_service_max)"
+            ),
         });
     }
     match before {
