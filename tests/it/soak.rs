@@ -2,8 +2,8 @@
 //! form, which writes `benches/results/soak.md`.
 //!
 //! A client owns its instances. What was acknowledged holds, and is read back at once; of a change without an answer nobody
-//! knows whether and when it happens, so that its instance is left alone until that process has ended: then it is either as
-//! before or as wanted, and is taken away.
+//! knows whether and when it happens, so that its instance is left alone until that process has ended, or no request lasts
+//! so long: then it is either as before or as wanted, and is taken away.
 
 mod client;
 

@@ -10,6 +10,8 @@ pub type Field = Cow<'static, str>;
 
 /// The longest piece of a refused value that an error repeats, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 80;
+/// Most characters of a field's path in an error.
+const FIELD_CHARACTERS_MAX: usize = 160;
 
 /// Why the registry refused or failed. Adapters map [`RegistryError::kind`] and never the variants.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,15 +176,19 @@ impl ErrorKind {
 }
 
 impl RegistryError {
-    /// Makes an `Invalid` error; the value is shortened to 80 characters.
+    /// Makes an `Invalid` error; the value is shortened to 80 characters, a field that the client named to 160.
     pub fn invalid(
         field: impl Into<Field>,
         value: impl std::fmt::Display,
         rule: impl Into<String>,
     ) -> Self {
+        let field = match field.into() {
+            Field::Owned(name) => Field::Owned(shorten(&name, FIELD_CHARACTERS_MAX)),
+            ours @ Field::Borrowed(_) => ours,
+        };
         Self::Invalid {
-            field: field.into(),
-            value: shorten(&value.to_string()),
+            field,
+            value: shorten(&value.to_string(), SHOWN_CHARACTERS_MAX),
             rule: rule.into(),
         }
     }
@@ -257,8 +263,8 @@ fn told(block: &Note) -> String {
     told
 }
 
-fn shorten(value: &str) -> String {
-    let mut shown: String = value.chars().take(SHOWN_CHARACTERS_MAX).collect();
+fn shorten(value: &str, most: usize) -> String {
+    let mut shown: String = value.chars().take(most).collect();
     if shown.len() < value.len() {
         shown.push('…');
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -15,6 +15,9 @@ use crate::server::Server;
 const SERVICES: u64 = 50;
 /// Longest wait for an answer: longer than the server ever stands still.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A request is given up by the server after 60 s: by then a change without an answer has happened, or it will not.
+const REQUESTS_END: Duration = Duration::from_secs(75);
 
 /// Small numbers, the same for the same seed (xorshift).
 #[derive(Debug)]
@@ -58,6 +61,7 @@ struct Left {
     may_be: [Version; 2],
     /// The last process that the change may have reached.
     process: u64,
+    since: Instant,
 }
 
 impl Client {
@@ -175,6 +179,7 @@ impl Client {
                     id: self.id(),
                     may_be: [self.version.take(), version],
                     process: stage.process(),
+                    since: Instant::now(),
                 });
                 self.generation += 1;
             }
@@ -196,7 +201,8 @@ impl Client {
 
     /// Looks at one that was left alone, once the change that had no answer cannot happen any more, and takes it away.
     fn settle(&mut self, stage: &Stage) {
-        let is_known = |left: &Left| stage.has_ended(left.process);
+        let is_known =
+            |left: &Left| stage.has_ended(left.process) || left.since.elapsed() > REQUESTS_END;
         let Some(at) = self.left.iter().position(is_known) else {
             return;
         };
@@ -213,6 +219,7 @@ impl Client {
         // From here on it may be as it is now, or not there.
         left.may_be = [now.clone(), None];
         left.process = stage.process();
+        left.since = Instant::now();
         let is_gone = now.is_none()
             || self
                 .ask(stage, "DELETE", &path, &Value::Null)
