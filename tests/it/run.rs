@@ -239,7 +239,7 @@ fn a_command_that_never_passes_its_check_is_stopped_with_the_reason() {
             "--check",
             "http:/missing",
             "--startup",
-            "2s",
+            "6s",
             "--",
             "python3",
             "-c",
@@ -249,7 +249,7 @@ fn a_command_that_never_passes_its_check_is_stopped_with_the_reason() {
     assert_eq!(run.wait().code(), Some(1));
     let said = run.read("err");
     assert!(
-        said.contains("has not passed within 2 s") && said.contains("404"),
+        said.contains("has not passed within 6 s") && said.contains("404"),
         "{said}"
     );
     assert_eq!(run.read("asked"), "15");
