@@ -227,6 +227,7 @@ fn a_token_that_was_revoked_after_the_snapshot_is_back_until_the_old_journal_is_
     let lost = issued(&server, &admin, &["lost", "--allow", "read"]);
     let kept = issued(&server, &admin, &["kept", "--allow", "read"]);
     issued(&server, &admin, &["pair", "--aws", "--allow", "read"]);
+    let leaked = issued(&server, &admin, &["leaked", "--allow", "read"]);
     let cli = |server: &Server, arguments: &[&str]| {
         let mut command = waypost(arguments);
         command.env("SERVICE_DISCOVERY_URL", server.url());
@@ -251,10 +252,14 @@ fn a_token_that_was_revoked_after_the_snapshot_is_back_until_the_old_journal_is_
     issued(&server, &admin, &["earlier", "--allow", "read"]);
     cli(&server, &["token", "revoke", &id_of("earlier")]);
     assert_eq!(snapshot_of(&server, &admin, &["save", path(&file)]).0, 0);
-    let lost_ones = [id_of("lost"), id_of("pair")];
-    for id in &lost_ones {
+    let lost_ones = [id_of("lost"), id_of("pair"), id_of("leaked")];
+    for id in &lost_ones[..2] {
         cli(&server, &["token", "revoke", id]);
     }
+    cli(
+        &server,
+        &["token", "rotate", &lost_ones[2], "--grace", "1h"],
+    );
     assert_eq!((reads(&server, &lost), reads(&server, &kept)), (401, 200));
     let inspected = snapshot(&["inspect", path(&file), "-o", "json"]).1;
     let inspected: Value = serde_json::from_str(&inspected).unwrap();
@@ -273,11 +278,13 @@ fn a_token_that_was_revoked_after_the_snapshot_is_back_until_the_old_journal_is_
     let key = server.data_dir().join("server.key");
     let back = restored(&file, &folder.path().join("data"), &key);
     assert_eq!((reads(&back, &lost), reads(&back, &kept)), (200, 200));
+    assert_eq!(reads(&back, &leaked), 200);
     for id in &revoked {
         // One that is not there would be an error.
         cli(&back, &["token", "revoke", id]);
     }
     assert_eq!((reads(&back, &lost), reads(&back, &kept)), (401, 200));
+    assert_eq!(reads(&back, &leaked), 401);
 }
 
 /// The ids of the credentials that a line of the journal has last, as `docs/operations/backup.md` finds them.
@@ -287,7 +294,9 @@ fn revoked_in(line: &Value) -> Vec<String> {
         .filter(|object| {
             let kind = object["document"].as_str().unwrap_or_default();
             let is_credential = kind == "access/token" || kind.starts_with("access/key/");
-            is_credential && object["after"].is_null()
+            let (before, after) = (&object["before"], &object["after"]);
+            let ends = after.is_null() || after["expiry"] != before["expiry"];
+            is_credential && !before.is_null() && ends
         })
         .map(|object| {
             object["before"]["content"]["id"]

@@ -260,7 +260,17 @@ fn another_server_key_is_told_until_a_credential_is_issued_with_it() {
         .env("SERVICE_DISCOVERY_SECRET", SECRET);
     let mut rescue = with_secret.start();
     assert!(is_told(&rescue), "{}", rescue.log());
-    let admin = secret(&issued(&rescue, SECRET, &["admin"]));
+    // A rotation issues one as well.
+    let (_, listed) = cli(&rescue, SECRET, &["token", "ls", "-o", "json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let old = listed["tokens"][0]["id"].as_str().unwrap().to_owned();
+    let (code, said) = cli(
+        &rescue,
+        SECRET,
+        &["token", "rotate", &old, "-q", "-o", "json"],
+    );
+    assert_eq!(code, 0, "{said}");
+    let admin = secret(&serde_json::from_str(&said).unwrap());
     assert!(rescue.terminate().success());
     server.restart();
     assert_eq!(cli(&server, &admin, &["ls"]).0, 0);

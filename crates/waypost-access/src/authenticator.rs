@@ -208,7 +208,7 @@ impl Authenticator {
         id: &str,
         grace: Duration,
         now: Timestamp,
-    ) -> Result<(Made, Command), RegistryError> {
+    ) -> Result<(Made, [Command; 2]), RegistryError> {
         let found = self.issued.get().and_then(|book| book.named(id));
         let (document, issued) =
             found.ok_or_else(|| RegistryError::not_found(format!("credential {id}")))?;
@@ -217,8 +217,8 @@ impl Authenticator {
             document: Arc::new(Document::clone(&made.document)),
             expected: issued::NEW,
         };
-        let all = Command::All(vec![put, issued::ending(&document, grace, now)]);
-        Ok((made, all))
+        let ending = issued::ending(&document, grace, now);
+        Ok((made, [put, ending]))
     }
 
     /// Returns what tells this server key from another and says nothing of it: kept beside the first credential.

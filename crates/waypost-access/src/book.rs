@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use waypost_core::{Access, Document, DocumentKey, Monotonic, Snapshot, Snapshots, Timestamp};
+use waypost_core::{Access, Document, DocumentKey, Monotonic, Snapshots, Timestamp};
 
 use crate::issued::{Issued, KEYS, MARK, TOKENS, hex};
 use crate::rate::Meter;
@@ -125,10 +125,9 @@ impl Book {
 
     /// Lists when each was used last, by id, and forgets those that are not issued any more.
     pub(crate) fn uses(&self) -> Vec<(String, Timestamp)> {
-        let snapshot = self.snapshots.latest();
         let shelves = [&self.tokens, &self.keys].into_iter();
         shelves
-            .inspect(|shelf| shelf.keep_those_in(&snapshot))
+            .inspect(|shelf| shelf.keep_those_in(&self.snapshots))
             .flat_map(Shelf::uses)
             .collect()
     }
@@ -218,8 +217,10 @@ impl Shelf {
         entries.remove(sent);
     }
 
-    fn keep_those_in(&self, snapshot: &Snapshot) {
+    fn keep_those_in(&self, snapshots: &Snapshots) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Nothing comes onto the shelf meanwhile that an older snapshot would lack.
+        let snapshot = snapshots.latest();
         entries.retain(|_, entry| snapshot.document(&entry.document.key).is_some());
     }
 

@@ -6,7 +6,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use crate::instance::Instance;
@@ -72,6 +72,7 @@ pub struct Metrics {
     late_projections: Family<ProjectionLabel, Counter>,
     protection_holds: Counter,
     stalls: Counter,
+    tasks: Gauge,
     reloads: Counter,
 }
 
@@ -91,6 +92,7 @@ impl Default for Metrics {
             late_projections: Family::default(),
             protection_holds: Counter::default(),
             stalls: Counter::default(),
+            tasks: Gauge::default(),
             reloads: Counter::default(),
         }
     }
@@ -153,26 +155,35 @@ impl Metrics {
             "Acknowledgements that did not wait longer for a projection",
             this.late_projections,
         );
-        registry.register(
-            "protection_holds",
-            "Leases held by protection",
-            this.protection_holds,
-        );
-        registry.register(
-            "timekeeper_stalls",
-            "Times the process was found not to have run",
-            this.stalls,
-        );
-        registry.register(
-            "store_reloads",
-            "Times the whole state was read again",
-            this.reloads,
-        );
+        self.clone().register_timekeeper(registry);
         let collector = StateCollector {
             of: of.clone(),
             snapshots: snapshots.clone(),
         };
         registry.register_collector(Box::new(collector));
+    }
+
+    fn register_timekeeper(self, registry: &mut prometheus_client::registry::Registry) {
+        registry.register(
+            "protection_holds",
+            "Leases held by protection",
+            self.protection_holds,
+        );
+        registry.register(
+            "timekeeper_stalls",
+            "Times the process was found not to have run",
+            self.stalls,
+        );
+        registry.register(
+            "timekeeper_tasks",
+            "Leases, removals and reports that the timekeeper is to look at",
+            self.tasks,
+        );
+        registry.register(
+            "store_reloads",
+            "Times the whole state was read again",
+            self.reloads,
+        );
     }
 
     pub(crate) fn beat(&self) {
@@ -193,6 +204,10 @@ impl Metrics {
 
     pub(crate) fn held(&self, count: u64) {
         self.protection_holds.inc_by(count);
+    }
+
+    pub(crate) fn waits_for(&self, tasks: usize) {
+        self.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn stalled(&self) {

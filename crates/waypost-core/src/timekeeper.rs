@@ -38,6 +38,8 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 const MODES_INTERVAL: Duration = Duration::from_secs(1);
 /// How often empty implied services and old documents are looked for.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(30);
+/// Tasks that may be there beside twice those that are looked after.
+const TASKS_SPARE: usize = 4_096;
 /// How long an implied service may be empty.
 const IMPLIED_EMPTY_MAX: Duration = Duration::from_hours(24);
 
@@ -70,6 +72,8 @@ pub struct Timekeeper {
     ownership: Arc<dyn Ownership>,
     access: Access,
     heap: BinaryHeap<Reverse<Due>>,
+    /// The length of the heap from which it is looked through for what is over.
+    crowded: usize,
     order: u64,
     /// Heartbeat checks that have a task.
     beats: HashSet<(RegistrationId, CheckId)>,
@@ -97,6 +101,7 @@ impl Timekeeper {
             ownership,
             access: Access::internal("timekeeper"),
             heap: BinaryHeap::new(),
+            crowded: TASKS_SPARE,
             order: 0,
             beats: HashSet::new(),
             leases: 0,
@@ -106,6 +111,11 @@ impl Timekeeper {
             modes_due: Monotonic(0),
             collect_due: Monotonic(0),
         }
+    }
+
+    /// Returns how many leases, removals and reports it is to look at.
+    pub fn tasks(&self) -> usize {
+        self.heap.len()
     }
 
     /// Sweeps until `shutdown` completes.
@@ -153,6 +163,42 @@ impl Timekeeper {
         }
         self.end_leases(now, &snapshot, ending);
         self.sweep_slowly(now, &snapshot);
+        self.forget_what_is_over(&snapshot);
+        self.registry.shared.metrics.waits_for(self.tasks());
+    }
+
+    /// Lets go of what registrations left behind that are no more: it would wait until their leases had been due. Looked
+    /// for when the tasks are twice as many as were left the last time.
+    fn forget_what_is_over(&mut self, snapshot: &Snapshot) {
+        if self.heap.len() < self.crowded {
+            return;
+        }
+        let (leases, beats) = (&mut self.leases, &mut self.beats);
+        let told = &self.registry.shared.told;
+        self.heap.retain(|Reverse(due)| match &due.task {
+            Task::Lease(vitals) => {
+                let holds = vitals.lease() != LeaseCell::Gone;
+                *leases -= usize::from(!holds);
+                holds
+            }
+            Task::Remove(vitals) => matches!(vitals.lease(), LeaseCell::Over(_)),
+            Task::Beats(waiting) => {
+                let holds = waiting.vitals.lease() != LeaseCell::Gone;
+                if !holds {
+                    beats.remove(&(waiting.vitals.registration(), waiting.check.clone()));
+                }
+                holds
+            }
+            Task::Telling(telling) => {
+                let holds = snapshot.instance(&telling.of.0).is_some();
+                if !holds {
+                    told.forget(&telling.of, telling.task);
+                }
+                holds && told.is_task(&telling.of, telling.task)
+            }
+        });
+        self.crowded = self.heap.len() * 2 + TASKS_SPARE;
+        self.heap.shrink_to(self.crowded);
     }
 
     fn admit(&mut self, due: Monotonic, task: Task) {

@@ -84,6 +84,11 @@ impl Told {
         }
     }
 
+    /// Says whether it is this task that looks at it.
+    pub(crate) fn is_task(&self, of: &Of, task: u64) -> bool {
+        self.heard().get(of).is_some_and(|known| known.task == task)
+    }
+
     /// Looks whether it is silent since `listening` or its last report, whichever came later.
     pub(crate) fn look(
         &self,

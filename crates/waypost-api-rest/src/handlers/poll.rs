@@ -60,9 +60,15 @@ pub(crate) async fn poll(rest: &Arc<Rest>, request: &mut Request, polled: &Polle
     let head = &request.head;
     // Whoever does not wait is counted by the answer alone.
     rest.reader_again(head, polled.dialect)?;
-    let token = revision(head)?;
-    let wait = wait(rest, head)?;
-    let scope = (polled.scope)(rest, head)?;
+    let asked = revision(head)
+        .and_then(|token| Ok((token, wait(rest, head)?, (polled.scope)(rest, head)?)));
+    let (token, wait, scope) = match asked {
+        Ok(asked) => asked,
+        Err(refusal) => {
+            rest.reader(head, polled.dialect)?;
+            return Err(refusal);
+        }
+    };
     if let (Some(token), Some(wait)) = (token, wait) {
         let mut access = rest.reader(head, polled.dialect)?;
         let _place = rest.live.place(Staying::Poll)?;

@@ -96,23 +96,24 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
         document: Arc::new(made.document),
         expected: NEW,
     };
-    let mark = rest.authenticator.key_mark();
-    let snapshot = rest.snapshots.latest();
-    let known = snapshot.document(&mark.key);
-    let is_marked = known.is_some_and(|(known, _)| known.bytes == mark.bytes);
-    let mark = (!is_marked).then(|| Command::PutDocument {
-        document: Arc::new(mark),
-        expected: None,
-    });
-    let command = match mark {
-        None => command,
-        Some(mark) => Command::All(vec![command, mark]),
-    };
-    rest.registry.apply(&access, command).await?;
+    let commands = [command].into_iter().chain(mark(rest)).collect();
+    rest.registry.apply(&access, Command::All(commands)).await?;
     tracing::info!(id = %made.issued.id, name = %made.issued.name, by = %access.subject(), "a credential was issued");
     rest.live.credentials_changed();
     let token = shown(&made.issued, Some(made.secret.expose()));
     Ok(answer(StatusCode::CREATED, &token))
+}
+
+/// Marks the registry with the server key, unless it is.
+fn mark(rest: &Rest) -> Option<Command> {
+    let mark = rest.authenticator.key_mark();
+    let snapshot = rest.snapshots.latest();
+    let known = snapshot.document(&mark.key);
+    let is_marked = known.is_some_and(|(known, _)| known.bytes == mark.bytes);
+    (!is_marked).then(|| Command::PutDocument {
+        document: Arc::new(mark),
+        expected: None,
+    })
 }
 
 async fn rotate(rest: &Rest, request: &mut Request) -> Answer {
@@ -124,8 +125,9 @@ async fn rotate(rest: &Rest, request: &mut Request) -> Answer {
     let _changing = rest.credentials.lock().await;
     let now = rest.registry.clock().wall();
     let grace = Duration::from_secs(grace.into());
-    let (made, command) = rest.authenticator.rotate(id, grace, now)?;
-    rest.registry.apply(&access, command).await?;
+    let (made, commands) = rest.authenticator.rotate(id, grace, now)?;
+    let commands = commands.into_iter().chain(mark(rest)).collect();
+    rest.registry.apply(&access, Command::All(commands)).await?;
     let new = &made.issued;
     tracing::info!(%id, new = %new.id, by = %access.subject(), "a credential was rotated");
     rest.live.credentials_changed();

@@ -9,7 +9,7 @@ use waypost_core::{
     MemoryStore, Revision,
 };
 
-use crate::harness::{Harness, START, everything, leased, register_in};
+use crate::harness::{Harness, START, deregister, everything, leased, register, register_in, run};
 
 const LEASE: Duration = Duration::from_secs(4);
 
@@ -141,4 +141,28 @@ async fn check(harness: &Harness, acknowledged: &[Acknowledged]) -> (usize, usiz
         }
     }
     (ends, acknowledged.len())
+}
+
+#[test]
+fn registrations_that_are_gone_wait_for_no_lease_and_those_that_are_there_end_on_time() {
+    run(async {
+        let clock = Arc::new(ManualClock::new(START));
+        let store = Arc::new(MemoryStore::new(Epoch(1)));
+        let mut harness = Harness::over(store, clock, 7).await;
+        for id in ["a", "b"] {
+            harness.apply(register(id, leased(80, 4))).await.unwrap();
+        }
+        for _ in 0..20_000 {
+            let gone = register("gone", leased(80, 86_400));
+            harness.apply(gone).await.unwrap();
+            harness.apply(deregister("gone")).await.unwrap();
+        }
+        harness.timekeeper.sweep();
+        let tasks = harness.timekeeper.tasks();
+        assert!(tasks < 10, "{tasks}");
+        harness.pass(Duration::from_secs(3)).await;
+        harness.beat("a").await.unwrap();
+        harness.pass(Duration::from_secs(2)).await;
+        assert_eq!(harness.rotation(), ["a"]);
+    });
 }

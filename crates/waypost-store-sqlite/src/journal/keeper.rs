@@ -35,8 +35,8 @@ const TRANSACTION_BYTES: usize = 4 * 1_024 * 1_024;
 const UNLOOKED_BYTES_MAX: usize = 1_024 * 1_024;
 /// Old lines removed at a time.
 const TRIM_LINES: i64 = 1_024;
-/// Lines removed at a time for the bytes that they take: of the longest ones it is 4 MiB.
-const TRIM_LONG_LINES: i64 = 16;
+/// The least that is removed at a time: of the longest lines it is 4 MiB.
+const TRIM_LINES_MIN: i64 = 16;
 /// Fewer bytes make no journal.
 const BYTES_MIN: u64 = 1_024 * 1_024;
 /// How often old lines are looked for.
@@ -206,9 +206,17 @@ impl Keeper {
 
     /// Removes the oldest lines while there are too many bytes, and those that are too old.
     fn trim(&mut self) -> Result<(), Failure> {
-        while self.used_bytes()? > self.bytes_max
-            && self.remove_oldest(i64::MAX, TRIM_LONG_LINES)? > 0
-        {}
+        loop {
+            let excess = self.used_bytes()?.saturating_sub(self.bytes_max);
+            if excess == 0 || !self.space.takes_journal() {
+                break;
+            }
+            let most = self.oldest_within(excess)?;
+            if self.remove_oldest(i64::MAX, most)? == 0 {
+                break;
+            }
+            wal::checkpoint_when_long(&self.connection)?;
+        }
         let now = self.clock.monotonic();
         if now < self.age_due {
             return Ok(());
@@ -216,7 +224,9 @@ impl Keeper {
         self.age_due = now.after(AGE_INTERVAL);
         let age = u64::try_from(self.age_max.as_millis()).unwrap_or(u64::MAX);
         let oldest = signed(self.clock.wall().0.saturating_sub(age))?;
-        while self.remove_oldest(oldest, TRIM_LINES)? > 0 {}
+        while self.space.takes_journal() && self.remove_oldest(oldest, TRIM_LINES)? > 0 {
+            wal::checkpoint_when_long(&self.connection)?;
+        }
         Ok(())
     }
 
@@ -229,6 +239,20 @@ impl Keeper {
         };
         let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
         Ok(pages * pragma("page_size")?)
+    }
+
+    /// Counts the oldest lines that are no more than so many bytes, as far as they are removed at a time.
+    fn oldest_within(&self, bytes: u64) -> Result<i64, Failure> {
+        let mut count = self.connection.prepare_cached(
+            "SELECT count(*) FROM (
+                 SELECT sum(bytes) OVER (ORDER BY sequence) AS total FROM (
+                     SELECT sequence, octet_length(body) AS bytes FROM line ORDER BY sequence LIMIT ?2
+                 )
+             ) WHERE total <= ?1",
+        )?;
+        let bytes = signed(bytes.min(TRANSACTION_BYTES as u64))?;
+        let count: i64 = count.query_row([bytes, TRIM_LINES], |row| row.get(0))?;
+        Ok(count.max(TRIM_LINES_MIN))
     }
 
     fn remove_oldest(&self, before: i64, most: i64) -> Result<usize, Failure> {

@@ -235,6 +235,29 @@ fn the_log_stays_short_however_much_is_written_at_once() {
 }
 
 #[test]
+fn a_lower_bound_takes_hold_at_once_and_the_log_stays_short_meanwhile() {
+    let mut opened = Opened::new();
+    for _ in 0..40 {
+        opened.append((0..2_000).map(changed).collect());
+        opened.read(JournalFilter::default(), 1);
+    }
+    let bytes = |opened: &Opened, name: &str| opened.home.file(name).metadata().unwrap().len();
+    opened.home.config.journal_bytes_max = 1_024 * 1_024;
+    opened.reopen();
+    let before = bytes(&opened, "journal.sqlite");
+    opened.append(vec![changed(1)]);
+    let newest = opened.read(JournalFilter::default(), 1).lines[0].0;
+    let log = bytes(&opened, "journal.sqlite-wal");
+    assert!(before > 12_000_000 && log < 45_000_000, "{before} {log}");
+    let filter = JournalFilter {
+        after: Some(0),
+        ..JournalFilter::default()
+    };
+    let oldest = opened.read(filter, 1).lines[0].0;
+    assert!(newest - oldest < 10_000, "{oldest} to {newest}");
+}
+
+#[test]
 fn edges_are_found_by_their_instance_whatever_the_case() {
     let opened = Opened::new();
     opened.append(vec![

@@ -44,7 +44,7 @@ pub(super) fn follow(
     }
     if authenticator.is_locked(&snapshot, clock.wall()) {
         tracing::error!(
-            "credentials are asked for and none is left, so that nobody gets in: start once with SERVICE_DISCOVERY_SECRET or SERVICE_DISCOVERY_SECRET_FILE to issue new ones"
+            "credentials are asked for and none is left, so that nobody gets in: start once with SERVICE_DISCOVERY_SECRET or SERVICE_DISCOVERY_SECRET_FILE to issue a new one; when it is revoked the server is open again, if it may be"
         );
     }
     Ok(())
@@ -69,7 +69,7 @@ pub(super) fn may_read_metrics(
         },
         Err(RegistryError::Throttled { .. }) => Rejection::Throttled {
             retry_after_seconds: 1,
-            setting: "access.rates.requests_per_credential",
+            setting: "access.rates",
         },
         Err(_) => Rejection::Unauthenticated {
             reason: "the metrics name services: send the header Authorization: Bearer <token> with a token that is valid",
