@@ -96,8 +96,11 @@ async fn make(rest: &Rest, request: &mut Request) -> Answer {
         document: Arc::new(made.document),
         expected: NEW,
     };
-    let commands = [command].into_iter().chain(mark(rest)).collect();
-    rest.registry.apply(&access, Command::All(commands)).await?;
+    let command = match mark(rest) {
+        None => command,
+        Some(mark) => Command::All(vec![command, mark]),
+    };
+    rest.registry.apply(&access, command).await?;
     tracing::info!(id = %made.issued.id, name = %made.issued.name, by = %access.subject(), "a credential was issued");
     rest.live.credentials_changed();
     let token = shown(&made.issued, Some(made.secret.expose()));
