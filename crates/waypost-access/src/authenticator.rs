@@ -5,16 +5,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use waypost_core::{
-    Access, Command, Dialect, Document, Grant, Monotonic, Pattern, RegistryError, Snapshot,
-    Snapshots, Timestamp, Verb,
+    Access, Command, Dialect, Document, Grant, Pattern, RegistryError, Snapshot, Snapshots,
+    Timestamp, Verb,
 };
 
-use crate::book::{Book, Entry};
-use crate::caller::{Caller, Found};
-use crate::config::{AccessConfig, AccessError, AwsKeyConfig, CertificateConfig, RatesConfig};
+use crate::book::Book;
+use crate::caller::{Caller, Found, LastToken};
+use crate::config::{AccessConfig, AccessError, RatesConfig};
 use crate::credential::Credential;
 use crate::issued::{self, Issued, Made, Wanted};
-use crate::rate::{Meter, Meters, RequestRate, party};
+use crate::owner::{AwsKey, CertificateOwner, Metered};
+use crate::rate::{Meter, Meters, party};
 use crate::server_key::ServerKey;
 use crate::sigv4::{Claim, KeySecret, SigV4Error, SignedRequest, SigningKeys};
 
@@ -31,71 +32,6 @@ const OF_LOOPBACK: &str = "access.rates.requests_per_loopback";
 /// What is hashed to recognise the server key, see [`Authenticator::key_mark`].
 const KEY_MARK: &str = "waypost: which server key is this";
 
-/// A key pair of AWS's kind and what it allows.
-#[derive(Debug)]
-struct AwsKey {
-    id: String,
-    secret: KeySecret,
-    account: String,
-    access: Access,
-    meter: Meter,
-}
-
-impl AwsKey {
-    fn of(config: &AwsKeyConfig) -> Self {
-        let access = if config.grants.is_empty() {
-            Access::everything(&config.id, Dialect::Internal, None)
-        } else {
-            let grants = Arc::from(config.grants.as_slice());
-            Access::granted(&config.id, Dialect::Internal, None, grants)
-        };
-        Self {
-            id: config.id.clone(),
-            secret: KeySecret {
-                secret: config.secret.clone(),
-                session_token: config.session_token.clone(),
-            },
-            account: config.account.clone(),
-            access,
-            meter: Meter::default(),
-        }
-    }
-}
-
-/// The owner of a client certificate.
-#[derive(Debug)]
-struct CertificateOwner {
-    name: Pattern,
-    grants: Option<Arc<[Grant]>>,
-}
-
-impl CertificateOwner {
-    fn of(config: &CertificateConfig) -> Self {
-        let grants = (!config.grants.is_empty()).then(|| Arc::from(config.grants.as_slice()));
-        Self {
-            name: config.name.clone(),
-            grants,
-        }
-    }
-
-    /// Host names are the same in whatever case, a URI's path is not (RFC 3986, section 6.2.2.1).
-    fn is_named(&self, name: &str) -> bool {
-        let pattern = self.name.as_str();
-        match pattern.strip_suffix('*') {
-            _ if !name.contains(':') => self.name.covers(name),
-            Some(prefix) => name.starts_with(prefix),
-            None => name == pattern,
-        }
-    }
-
-    fn access(&self, name: &str) -> Access {
-        match &self.grants {
-            None => Access::everything(name, Dialect::Internal, None),
-            Some(grants) => Access::granted(name, Dialect::Internal, None, Arc::clone(grants)),
-        }
-    }
-}
-
 /// Whoever signed a request.
 #[derive(Clone, Debug)]
 pub struct Signer {
@@ -107,19 +43,11 @@ pub struct Signer {
     pub region: String,
 }
 
-/// Where the requests with a credential are counted.
-enum Metered<'a> {
-    Configured(&'a Meter),
-    Issued(Arc<Entry>),
-    /// By a name of a certificate.
-    Certificate(&'a str),
-}
-
 /// Says what a request may do.
 #[derive(Debug)]
 pub struct Authenticator {
     key: ServerKey,
-    credentials: Vec<Credential>,
+    credentials: Vec<Arc<Credential>>,
     aws_keys: Vec<AwsKey>,
     certificates: Vec<CertificateOwner>,
     /// One meter for each name that a line of `certificates` covers.
@@ -147,12 +75,14 @@ impl Authenticator {
         loopback_listener: bool,
     ) -> Result<Self, AccessError> {
         config.validate()?;
-        let shared = config.shared_secret.iter().map(|secret| Credential {
-            digest: server_key.digest(secret.expose()),
-            access: Access::everything(SHARED_SECRET, Dialect::Internal, None),
-            meter: Meter::default(),
+        let shared = config.shared_secret.iter().map(|secret| {
+            Arc::new(Credential {
+                digest: server_key.digest(secret.expose()),
+                access: Access::everything(SHARED_SECRET, Dialect::Internal, None),
+                meter: Meter::default(),
+            })
         });
-        let credentials: Vec<Credential> = shared.collect();
+        let credentials = shared.collect();
         let read_all = Grant {
             verbs: vec![Verb::Read],
             namespaces: Pattern::any(),
@@ -313,11 +243,7 @@ impl Authenticator {
     }
 
     /// Counts a request with a credential.
-    fn meter(
-        &self,
-        take: impl FnOnce(RequestRate, Monotonic) -> Result<(), Duration>,
-        peer: IpAddr,
-    ) -> Result<(), RegistryError> {
+    fn meter(&self, metered: &Metered<'_>, peer: IpAddr) -> Result<(), RegistryError> {
         let (rate, setting) = if peer.to_canonical().is_loopback() {
             (self.rates.requests_per_loopback, OF_LOOPBACK)
         } else {
@@ -330,12 +256,14 @@ impl Authenticator {
         let Some(now) = self.issued.get().map(Book::monotonic) else {
             return Ok(());
         };
-        take(rate, now).map_err(|_| RegistryError::Throttled {
-            what: format!(
-                "this credential sends more than {} requests per second ({setting})",
-                rate.per_second
-            ),
-        })
+        metered
+            .take(rate, now)
+            .map_err(|_| RegistryError::Throttled {
+                what: format!(
+                    "this credential sends more than {} requests per second ({setting})",
+                    rate.per_second
+                ),
+            })
     }
 
     /// Says whether every request needs a credential, reads perhaps excepted.
@@ -360,24 +288,11 @@ impl Authenticator {
         dialect: Dialect,
         is_read: bool,
     ) -> Result<Access, RegistryError> {
-        let (access, meter) = self.judge(caller, is_read)?;
-        let peer = caller.peer;
-        match meter {
-            None => {}
-            Some(Metered::Configured(meter)) => {
-                self.meter(|rate, now| meter.take(rate, now), peer)?;
-            }
-            Some(Metered::Issued(entry)) => {
-                self.meter(|rate, now| entry.meter().take(rate, now), peer)?;
-            }
-            Some(Metered::Certificate(name)) => {
-                self.meter(
-                    |rate, now| self.certificate_names.take(name, rate, now),
-                    peer,
-                )?;
-            }
+        let (access, metered) = self.judge(caller, dialect, is_read)?;
+        if let Some(metered) = metered {
+            self.meter(&metered, caller.peer)?;
         }
-        Ok(access.of_request(dialect, peer))
+        Ok(access)
     }
 
     /// Returns what the sender of a request that is being answered may still do, which counts as no request.
@@ -390,28 +305,33 @@ impl Authenticator {
         dialect: Dialect,
         is_read: bool,
     ) -> Result<Access, RegistryError> {
-        let (access, _) = self.judge(caller, is_read)?;
-        Ok(access.of_request(dialect, caller.peer))
+        let (access, _) = self.judge(caller, dialect, is_read)?;
+        Ok(access)
     }
 
     /// Finds what the sender of a request may do, and where its requests are counted.
     fn judge<'a>(
         &'a self,
         caller: &Caller<'a>,
+        dialect: Dialect,
         is_read: bool,
     ) -> Result<(Access, Option<Metered<'a>>), RegistryError> {
+        let peer = caller.peer;
         if let Some(open) = self.open_access() {
-            return Ok((open.clone(), None));
+            return Ok((open.of_request(dialect, peer), None));
         }
         if let Some(token) = caller.bearer {
-            let (access, metered) = self.bearer(token, caller)?;
-            return Ok((access, Some(metered)));
+            let found = self.bearer(token, caller.last)?;
+            let access = found.access().of_request(dialect, peer);
+            return Ok((access, Some(Metered::Token(found))));
         }
         if let Some((owner, name)) = self.owner_of(caller.certificate) {
-            return Ok((owner.access(name), Some(Metered::Certificate(name))));
+            let access = owner.access(name).of_request(dialect, peer);
+            let metered = Metered::Certificate(&self.certificate_names, name);
+            return Ok((access, Some(metered)));
         }
         match &self.public {
-            Some(public) if is_read => Ok((public.clone(), None)),
+            Some(public) if is_read => Ok((public.of_request(dialect, peer), None)),
             _ => Err(refuse(match caller.certificate.first() {
                 Some(_) => {
                     "no name of your certificate is in access.certificates; or send the header Authorization: Bearer <token>"
@@ -457,7 +377,7 @@ impl Authenticator {
         if let Some(entry) = &issued {
             entry.used(now);
         }
-        self.meter(|rate, now| meter.take(rate, now), peer)
+        self.meter(&Metered::Key(meter), peer)
             .map_err(|_| SigV4Error::Throttled)?;
         Ok(Signer {
             access: access.of_request(dialect, peer),
@@ -466,35 +386,18 @@ impl Authenticator {
         })
     }
 
-    /// Finds what a token allows.
-    fn bearer(
-        &self,
-        token: &str,
-        caller: &Caller<'_>,
-    ) -> Result<(Access, Metered<'_>), RegistryError> {
-        let known = caller.last.and_then(|last| last.of(token));
-        let found = match known.filter(|found| self.still_holds(found)) {
-            Some(found) => found,
-            None => {
-                let found = self.find(token);
-                let found = found.ok_or_else(|| refuse("the token is not valid"))?;
-                if let Some(last) = caller.last {
-                    last.keep(token, found.clone());
-                }
-                found
-            }
-        };
-        match found {
-            Found::Configured(at) => {
-                let credential = self.credentials.get(at);
-                let credential = credential.ok_or_else(|| refuse("the token is not valid"))?;
-                Ok((
-                    credential.access.clone(),
-                    Metered::Configured(&credential.meter),
-                ))
-            }
-            Found::Issued(entry) => Ok((entry.access().clone(), Metered::Issued(entry))),
+    /// Finds whose a token is, as the connection knows it or anew.
+    fn bearer(&self, token: &str, last: Option<&LastToken>) -> Result<Found, RegistryError> {
+        let known = last.and_then(|last| last.of(token));
+        if let Some(found) = known.filter(|found| self.still_holds(found)) {
+            return Ok(found);
         }
+        let found = self.find(token);
+        let found = found.ok_or_else(|| refuse("the token is not valid"))?;
+        if let Some(last) = last {
+            last.keep(token, found.clone());
+        }
+        Ok(found)
     }
 
     /// Finds whose a token is.
@@ -502,9 +405,9 @@ impl Authenticator {
         let digest = self.key.digest(token);
         // Looks at every one, so that the time does not tell which was meant.
         let mut configured = None;
-        for (at, credential) in self.credentials.iter().enumerate() {
+        for credential in &self.credentials {
             if bool::from(credential.matches(&digest)) {
-                configured = Some(Found::Configured(at));
+                configured = Some(Found::Configured(Arc::clone(credential)));
             }
         }
         // Issued tokens are found by their keyed hash, which tells nobody anything of the token.

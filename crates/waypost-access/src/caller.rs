@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use subtle::ConstantTimeEq as _;
+use waypost_core::Access;
 
 use crate::Secret;
 use crate::book::Entry;
+use crate::credential::Credential;
+use crate::rate::Meter;
 
 /// What a request shows of its sender.
 #[derive(Clone, Copy)]
@@ -54,9 +57,25 @@ pub struct LastToken(Mutex<Option<(Secret, Found)>>);
 /// Whose a token is.
 #[derive(Clone)]
 pub(crate) enum Found {
-    /// The credential of the configuration with this place.
-    Configured(usize),
+    /// A credential of the configuration.
+    Configured(Arc<Credential>),
     Issued(Arc<Entry>),
+}
+
+impl Found {
+    pub(crate) fn access(&self) -> &Access {
+        match self {
+            Self::Configured(credential) => &credential.access,
+            Self::Issued(entry) => entry.access(),
+        }
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        match self {
+            Self::Configured(credential) => &credential.meter,
+            Self::Issued(entry) => entry.meter(),
+        }
+    }
 }
 
 impl LastToken {

@@ -13,6 +13,7 @@ mod caller;
 mod config;
 mod credential;
 mod issued;
+mod owner;
 mod rate;
 mod secret;
 mod server_key;
