@@ -155,6 +155,11 @@ impl Metrics {
             "Acknowledgements that did not wait longer for a projection",
             this.late_projections,
         );
+        registry.register(
+            "store_reloads",
+            "Times the whole state was read again",
+            this.reloads,
+        );
         self.clone().register_timekeeper(registry);
         let collector = StateCollector {
             of: of.clone(),
@@ -178,11 +183,6 @@ impl Metrics {
             "timekeeper_tasks",
             "Leases, removals and reports that the timekeeper is to look at",
             self.tasks,
-        );
-        registry.register(
-            "store_reloads",
-            "Times the whole state was read again",
-            self.reloads,
         );
     }
 

@@ -410,7 +410,7 @@ impl Registry {
     }
 
     /// Returns the share of the callers' queue that is taken, from 0 to 1.
-    pub fn load(&self) -> f32 {
+    pub fn saturation(&self) -> f32 {
         let (callers, _) = self.queued();
         let thousandths = callers.saturating_mul(1_000) / self.shared.callers.max_capacity().max(1);
         f32::from(u16::try_from(thousandths).unwrap_or(u16::MAX)) / 1_000.0

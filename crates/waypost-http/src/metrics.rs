@@ -40,13 +40,14 @@ struct ReasonLabels {
 
 /// Why requests and connections are refused where a setting is the bound: counted from the beginning, so that the first
 /// refusal is a step from 0.
-const BOUNDS: [&str; 9] = [
+const BOUNDS: [&str; 10] = [
     "accept",
     "body_timeout",
     "body_too_large",
     "connections",
     "connections_per_address",
     "connections_per_loopback",
+    "deadline",
     "header_timeout",
     "headers_too_large",
     "rate",

@@ -18,13 +18,13 @@ use crate::state::{State, Verdict};
 use crate::{database, opening, restoring, wal};
 
 pub(crate) const FILE: &str = "registry.sqlite";
+/// Batches kept in memory for change streams.
+const BATCHES_KEPT: usize = 8_192;
 
 /// Says whether a data directory has a registry.
 pub fn has_registry(data_dir: &Path) -> bool {
     data_dir.join(FILE).exists()
 }
-/// Batches kept in memory for change streams.
-const BATCHES_KEPT: usize = 8_192;
 
 /// The registry in one SQLite file, in a directory that is locked for this process.
 ///

@@ -318,7 +318,7 @@ fn health(rest: &Rest, _head: &RequestHead) -> Answer {
             status,
             service: "service-discovery",
             version: rest.version.clone(),
-            load_percentage: rest.registry.load(),
+            load_percentage: rest.registry.saturation(),
             service_discovery: counts,
         })
     });
