@@ -1,5 +1,7 @@
 //! The journal as operators read it.
 
+use std::process::{Child, Stdio};
+
 use serde_json::{Value, json};
 
 use super::{Guarded, PLACE};
@@ -30,6 +32,16 @@ impl Guarded {
             String::from_utf8(told).unwrap(),
         )
     }
+}
+
+/// Follows the journal on the command line.
+fn following(guarded: &Guarded, arguments: &[&str]) -> Child {
+    waypost([&["audit", "-f", "-o", "jsonl"], arguments].concat())
+        .env("SERVICE_DISCOVERY_URL", guarded.server.url())
+        .env("WAYPOST_TOKEN", &guarded.admin)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 #[test]
@@ -213,14 +225,7 @@ fn the_journal_is_exported_as_lines_and_followed_from_the_command_line() {
         sequences.len() >= 2 && sequences.is_sorted_by(|one, other| one > other),
         "{exported}"
     );
-    let mut command = waypost(["audit", "-f", "--kind", "refused", "-o", "jsonl"]);
-    command
-        .env("SERVICE_DISCOVERY_URL", guarded.server.url())
-        .env("WAYPOST_TOKEN", &guarded.admin);
-    let mut child = command
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = following(&guarded, &["--kind", "refused"]);
     guarded.ask("wp_WRONG", "GET", "/v1/services", &Value::Null);
     guarded.ask("wp_WRONG", "GET", "/v1/namespaces", &Value::Null);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -279,14 +284,7 @@ fn a_journal_of_large_batches_is_read_in_pages_of_some_megabytes() {
         let (code, told) = guarded.cli(&[&export[..], &["--limit", limit]].concat());
         assert_eq!((code, told.lines().count()), (0, BATCHES));
     }
-    let mut command = waypost([&export[..], &["-f"]].concat());
-    command
-        .env("SERVICE_DISCOVERY_URL", guarded.server.url())
-        .env("WAYPOST_TOKEN", &guarded.admin);
-    let mut child = command
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = following(&guarded, &["--subject", "app"]);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ids = lines.take(BATCHES).map(|line| {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();

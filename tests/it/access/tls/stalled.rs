@@ -150,9 +150,8 @@ fn a_handshake_has_the_time_of_a_head_in_all_and_is_counted_when_that_is_over() 
     assert_eq!(figure(&server, &files, TIMEOUTS), 2);
 }
 
-/// Its bytes wait in the layer of TLS, where the socket does not show that nobody takes them.
-#[test]
-fn a_watcher_over_tls_that_never_reads_is_cut_in_time() {
+/// Starts a server that has much to tell and cuts who takes nothing of it.
+fn filled() -> (Certificates, Server) {
     let files = Certificates::new();
     let server = Setup::new()
         .file(files.section())
@@ -161,6 +160,13 @@ fn a_watcher_over_tls_that_never_reads_is_cut_in_time() {
     for id in 0..10 {
         fill(&server, &files, 0, id);
     }
+    (files, server)
+}
+
+/// Its bytes wait in the layer of TLS, where the socket does not show that nobody takes them.
+#[test]
+fn a_watcher_over_tls_that_never_reads_is_cut_in_time() {
+    let (files, server) = filled();
     let mut stalled = narrow(&server, &files);
     stalled
         .write_all(b"GET /v1/watch HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -181,14 +187,7 @@ fn a_watcher_over_tls_that_never_reads_is_cut_in_time() {
 
 #[test]
 fn a_reader_over_tls_that_takes_nothing_of_its_answers_is_cut_in_time() {
-    let files = Certificates::new();
-    let server = Setup::new()
-        .file(files.section())
-        .env("WAYPOST__HTTP__BODY_TIMEOUT_SECONDS", "1")
-        .start();
-    for id in 0..10 {
-        fill(&server, &files, 0, id);
-    }
+    let (files, server) = filled();
     let mut stalled = narrow(&server, &files);
     let requests = format!("GET {SERVICE} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(ANSWERS);
     stalled.write_all(requests.as_bytes()).unwrap();
